@@ -1,0 +1,2 @@
+//! pricemonitor
+fn main() {}

@@ -1,0 +1,1 @@
+//! detection (under construction)

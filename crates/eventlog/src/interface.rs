@@ -1,0 +1,352 @@
+//! The doors of the event log, the same for both engines.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use pricemonitor_model::{Incarnation, Time};
+
+/// A topic of a monitor, by its part in the pipeline. What it is called is the engine's setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// Observations and ticks; the same number of partitions as [`Topic::State`].
+    Raw,
+    /// One event for every observation.
+    Processed,
+    /// What people are told.
+    Alerts,
+    /// Where sources stand; compacted.
+    Checkpoints,
+    /// The processor's keyed state; compacted, partition `n` belongs to partition `n` of raw.
+    State,
+    /// Raw records that may not be acted on.
+    DeadLetters,
+}
+
+/// One record as it is read. Borrows from the engine's buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Offset in its partition; increases, with gaps.
+    pub offset: u64,
+    /// When the log took it.
+    pub timestamp: Time,
+    /// Key.
+    pub key: Option<&'a [u8]>,
+    /// Value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Records of one partition in the order of their offsets, never empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Life of the topic.
+    pub incarnation: Incarnation,
+    /// Partition.
+    pub partition: u32,
+    /// The records.
+    pub records: &'a [Record<'a>],
+}
+
+impl Batch<'_> {
+    /// The offset behind the last record.
+    pub fn next_offset(&self) -> u64 {
+        self.records.last().map_or(0, |record| record.offset + 1)
+    }
+}
+
+/// One record to be written. The key decides the partition (murmur2, as Kafka's Java client)
+/// unless one is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Write {
+    /// Partition, for topics whose partitions mean something; else `None`.
+    pub partition: Option<u32>,
+    /// Key.
+    pub key: Option<Vec<u8>>,
+    /// Value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The time the log gave the records.
+    pub at: Time,
+    /// How many records.
+    pub records: usize,
+}
+
+/// Appends with checkpoints: the producer's door.
+///
+/// A source belongs to the member that owns its key's partition of the checkpoints topic. Call
+/// [`Append::poll`] often (at least every second): ownership comes and goes there, and nowhere else.
+pub trait Append: Send + 'static {
+    /// Waits up to `wait` for a change of ownership. The first call tells what the member owns at
+    /// the start, with the checkpoints as committed.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when another process has taken this member's place.
+    fn poll(&mut self, wait: Duration) -> Result<Option<Ownership>>;
+
+    /// Appends `records` to the raw topic and sets the checkpoint of `source`, in one transaction.
+    /// Records without a key or partition go to *every* raw partition (ticks).
+    ///
+    /// # Errors
+    /// When it returns an error, neither happened ([`Error::NotOwned`] after ownership was lost),
+    /// or, after [`Error::Ambiguous`], it is not known: poll again and compare the checkpoint.
+    fn append(&mut self, source: &str, records: &[Write], checkpoint: Option<&[u8]>) -> Result<Appended>;
+}
+
+/// A change of what a producer owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// These source keys' partitions are now this member's; the value is the last committed
+    /// checkpoint of every source seen on them.
+    Gained {
+        /// Partitions of the checkpoints topic.
+        partitions: Vec<u32>,
+        /// Number of partitions of the checkpoints topic, to tell which source falls where.
+        of: u32,
+        /// Source name and checkpoint.
+        checkpoints: Vec<(String, Vec<u8>)>,
+    },
+    /// These partitions are not this member's any more.
+    Lost {
+        /// Partitions of the checkpoints topic.
+        partitions: Vec<u32>,
+    },
+}
+
+/// What a fold writes in the running transaction. Buffers are kept from batch to batch.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// Records for other topics, in the order written.
+    pub records: Vec<(Topic, Write)>,
+    /// Changed state of the batch's partition: key and new value, `None` removes it.
+    pub state: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl Out {
+    /// Writes a record to `topic`.
+    pub fn send(&mut self, topic: Topic, write: Write) {
+        self.records.push((topic, write));
+    }
+
+    /// Sets or removes a key of the partition's state.
+    pub fn state(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.state.push((key, value));
+    }
+
+    /// Forgets everything, keeps the room.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.state.clear();
+    }
+}
+
+/// The state of a partition as last committed, handed over on assignment.
+pub struct Restored<'a> {
+    /// Life of the raw topic.
+    pub incarnation: Incarnation,
+    /// Where the fold goes on.
+    pub next_offset: u64,
+    /// Every live key and value. Each is yielded once; an error ends the restore.
+    pub entries: &'a mut dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// Read, change state, write, in one transaction.
+///
+/// The engine calls, per transaction: `apply` for one or several batches (of different
+/// partitions), then `committed`; or, when the transaction could not be committed, `aborted`, after
+/// which the same records come again. `revoked` comes between transactions.
+pub trait Fold: Send {
+    /// `partition` is now this member's. Called before any of its batches.
+    fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()>;
+
+    /// Folds one batch: changes the state in memory, writes to `out` what must be committed with
+    /// it. Must not do I/O.
+    ///
+    /// # Errors
+    /// Stops the worker; the transaction is aborted.
+    fn apply(&mut self, batch: &Batch<'_>, out: &mut Out) -> Result<()>;
+
+    /// What was applied since the last call is durable: forget how to undo it.
+    fn committed(&mut self);
+
+    /// What was applied since the last `committed` did not happen: undo it.
+    fn aborted(&mut self);
+
+    /// `partition` is not this member's any more: drop its state.
+    fn revoked(&mut self, partition: u32);
+}
+
+/// Where a reader stands in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Life of the topic the offset belongs to.
+    pub incarnation: Incarnation,
+    /// The next offset to read.
+    pub next_offset: u64,
+}
+
+/// An effect outside of the log, which stores the position together with the effect.
+pub trait Sink: Send {
+    /// `partition` is now this member's: where does it stand? `None` means from the start.
+    /// A sink that fences takes ownership here.
+    ///
+    /// # Errors
+    /// Stops the worker.
+    fn position(&mut self, partition: u32) -> Result<Option<Position>>;
+
+    /// Does the effect and stores [`Batch::next_offset`] with it, both or neither.
+    ///
+    /// # Errors
+    /// [`Error::Retry`]: nothing happened, the same batch comes again after a bounded wait. Any other
+    /// error stops the worker.
+    fn write(&mut self, batch: &Batch<'_>) -> Result<()>;
+
+    /// Nothing new came for a while (at most a second): time for housekeeping.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`].
+    fn idle(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// `partition` is not this member's any more.
+    fn revoked(&mut self, partition: u32);
+}
+
+/// Who is working: one of possibly several members of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Consumer group.
+    pub group: String,
+    /// Name of this member that stays the same over its restarts (static membership).
+    pub instance: String,
+}
+
+/// How far a group is behind on one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// Partition.
+    pub partition: u32,
+    /// Records still to be read.
+    pub records: u64,
+    /// When the oldest of them was appended; `None` when there is none.
+    pub oldest: Option<Time>,
+}
+
+/// What the log says of itself, for `/readyz` and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Why the log cannot be used now, for people; `None` when it can.
+    pub unavailable: Option<String>,
+    /// Bytes on disk, where the engine knows.
+    pub bytes: Option<u64>,
+}
+
+/// The log of one monitor. Cheap to clone; every clone is the same log.
+pub trait EventLog: Clone + Send + Sync + 'static {
+    /// The producer's door of this engine.
+    type Appender: Append;
+
+    /// Opens the producer's door for `member`.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn appender(&self, member: &Member) -> Result<Self::Appender>;
+
+    /// Folds the raw topic until `stop`. Blocks the calling thread. Partitions are revoked before
+    /// it returns, except after [`Error::Fenced`] or an error of the fold itself.
+    ///
+    /// # Errors
+    /// An error that stops the worker; see [`Error`].
+    fn fold(&self, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()>;
+
+    /// Feeds `topic` to a sink until `stop`. Blocks the calling thread.
+    ///
+    /// # Errors
+    /// An error that stops the worker; see [`Error`].
+    fn sink(&self, member: &Member, topic: Topic, sink: &mut impl Sink, stop: &Stop) -> Result<()>;
+
+    /// How far `group` is behind on `topic`: what a fold committed, or a sink acknowledged by a
+    /// successful write.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn lag(&self, group: &str, topic: Topic) -> Result<Vec<PartitionLag>>;
+
+    /// How many partitions `topic` has.
+    fn partitions(&self, topic: Topic) -> u32;
+
+    /// What the log says of itself.
+    fn status(&self) -> LogStatus;
+}
+
+/// A request to stop that every wait hears. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<(AtomicBool, Mutex<()>, Condvar)>);
+
+impl Stop {
+    /// Not stopped.
+    pub fn new() -> Stop {
+        Stop::default()
+    }
+
+    /// Asks everybody to stop. For good.
+    pub fn stop(&self) {
+        let (stopped, lock, wake) = &*self.0;
+        stopped.store(true, Ordering::SeqCst);
+        // Taken so that no waiter is between its look at the flag and its sleep.
+        drop(lock.lock());
+        wake.notify_all();
+    }
+
+    /// Whether somebody asked.
+    pub fn is_stopped(&self) -> bool {
+        self.0.0.load(Ordering::SeqCst)
+    }
+
+    /// Sleeps up to `wait`, less when stopped. Tells whether stopped.
+    pub fn wait(&self, wait: Duration) -> bool {
+        let (stopped, lock, wake) = &*self.0;
+        let guard = lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _guard = wake.wait_timeout_while(guard, wait, |()| !stopped.load(Ordering::SeqCst));
+        self.is_stopped()
+    }
+}
+
+/// What can go wrong with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process uses the data folder.
+    #[error("{0}")]
+    InUse(String),
+    /// Written by a newer program.
+    #[error("{0}")]
+    Newer(String),
+    /// Disk full, folder not writable, file damaged, broker away: nothing acknowledged is lost.
+    #[error("{0}")]
+    Storage(String),
+    /// Nothing happened; the same call may succeed later.
+    #[error("{0}")]
+    Retry(String),
+    /// Another process has taken this member's place; this one must end.
+    #[error("{0}")]
+    Fenced(String),
+    /// The source is not this member's.
+    #[error("the source `{0}` belongs to another member now")]
+    NotOwned(String),
+    /// It is not known whether it happened.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// A stored position is outside the log or of another life of the topic: an operator decides.
+    #[error("{0}")]
+    Position(String),
+    /// The worker's own code failed.
+    #[error("{0}")]
+    Worker(String),
+}
+
+/// The event log's result.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,26 @@
+//! The event log: ordered, partitioned, durable records, and the three ways of working with them.
+//!
+//! - [`Append`]: records and a checkpoint, both or neither (the producer).
+//! - [`Fold`]: read, change keyed state, write, in one transaction (the processor).
+//! - [`Sink`]: an effect elsewhere that stores the offset together with the effect (storage, alerts).
+//!
+//! Two engines stand behind one interface: `embedded` (one SQLite file, one process, one machine)
+//! and, for a cluster, Apache Kafka. Everything is synchronous; a worker gives the engine one OS
+//! thread, and the engine calls the worker's code, because revocation and abort happen inside polling.
+//!
+//! # Guarantees
+//! - Records of one partition are read in the order they were appended, each exactly once per
+//!   committed transaction of a [`Fold`], at least once by a [`Sink`] (which refuses what it has).
+//! - What an append acknowledged is on disk.
+//! - A worker that lost its partition cannot write any more (fencing).
+
+mod interface;
+mod table;
+
+pub mod embedded;
+
+pub use interface::{
+    Append, Appended, Batch, Error, EventLog, Fold, LogStatus, Member, Out, Ownership, PartitionLag,
+    Position, Record, Restored, Result, Sink, Stop, Topic, Write,
+};
+pub use table::Table;

@@ -1,0 +1,4 @@
+//! Keyed state with undo.
+
+/// Placeholder while under construction.
+pub struct Table;
