@@ -1,13 +1,16 @@
 //! The manifest: what a person writes to get a monitor.
 //!
-//! [`spec`] holds the types (serde and schemars), [`secrets`] the references to secrets and how
-//! they are resolved. One manifest serves both runtimes: `pricemonitor up` and the operator.
+//! [`spec`] holds the types (serde and schemars), [`settings`] what a validated manifest means,
+//! [`secrets`] the references to secrets and how they are resolved. One manifest serves both
+//! runtimes: `pricemonitor up` and the operator.
 
 pub mod secrets;
+pub mod settings;
 pub mod spec;
 
 pub use secrets::{SecretError, SecretRef, SecretString, SecretValue, Secrets};
-pub use spec::{
-    ChannelSpec, CsvSpec, DiscordSpec, FileSpec, Format, HttpSpec, KafkaSpec, Mapping, MappingInput,
-    Metadata, PriceMonitor, PriceMonitorSpec, RuleSpec, SimulatorSpec, SourceSpec, StorageSpec, WebhookSpec,
+pub use settings::{
+    ChannelKind, ChannelSettings, CsvSettings, Monitor, ReaderSettings, SourceKind, SourceSettings,
+    WebhookUrl,
 };
+pub use spec::{Format, KeySpec, MappingInput, PriceMonitor, PriceMonitorSpec, SimulatorSpec};

@@ -91,3 +91,43 @@ pub enum SecretError {
         why: String,
     },
 }
+
+impl Secrets {
+    /// The text behind a reference, without trailing line ends.
+    ///
+    /// # Errors
+    /// [`SecretError`] names where it was looked for, never a content.
+    pub fn resolve(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        let SecretRef { name, key } = reference;
+        let variable = variable_name(name, key);
+        if let Some(dir) = &self.dir {
+            let path = dir.join(name).join(key);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => return Ok(SecretString::new(text.trim_end_matches(['\r', '\n']))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let why = format!("{}: {error}", path.display());
+                    return Err(SecretError::Unreadable { name: name.clone(), key: key.clone(), why });
+                }
+            }
+        }
+        if let Some(value) = self.variables.get(&variable) {
+            return Ok(value.clone());
+        }
+        let remedy = match &self.dir {
+            Some(dir) => {
+                format!("the file {} or the variable {variable}", dir.join(name).join(key).display())
+            }
+            None => format!("the variable {variable}, or name a folder with --secrets-dir"),
+        };
+        Err(SecretError::Missing { name: name.clone(), key: key.clone(), remedy })
+    }
+}
+
+/// `PRICEMONITOR_SECRET_<NAME>_<KEY>`: upper case, every other character as `_`.
+pub fn variable_name(name: &str, key: &str) -> String {
+    let tail = format!("{name}_{key}");
+    let tail: String =
+        tail.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("PRICEMONITOR_SECRET_{tail}")
+}

@@ -1,0 +1,154 @@
+//! What a validated manifest means: durations as durations, defaults filled in, kinds as enums.
+//! The workers run on these; nothing past this point can be wrong in itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pricemonitor_model::{Admission, MonitorId, Rule};
+
+use crate::secrets::SecretRef;
+use crate::spec::{Format, KeySpec, MappingInput, SimulatorSpec};
+
+/// One monitor, ready to run.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// `<namespace>.<name>`.
+    pub id: MonitorId,
+    /// Where prices come from.
+    pub sources: Vec<SourceSettings>,
+    /// When to tell; never empty (none in the manifest: every drop).
+    pub rules: Vec<Rule>,
+    /// Whom to tell.
+    pub channels: Vec<ChannelSettings>,
+    /// Which observations are believed.
+    pub admission: Admission,
+    /// Partitions of the raw topic.
+    pub partitions: u32,
+    /// Names of topics that the manifest changes: `raw`, `processed`, `alerts`.
+    pub topics: BTreeMap<&'static str, String>,
+    /// What a raw record's key is.
+    pub key: KeySpec,
+    /// The CSV file.
+    pub csv: Option<CsvSettings>,
+    /// How long history is kept.
+    pub retention: Duration,
+    /// Whether every worker is to stand still.
+    pub suspend: bool,
+}
+
+/// One source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceSettings {
+    /// Name.
+    pub name: String,
+    /// How often it is looked at. At least 100 ms.
+    pub interval: Duration,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// What a source is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceKind {
+    /// The simulated marketplace.
+    Simulator(SimulatorSpec),
+    /// A watched file.
+    File {
+        /// Path as written: relative to the manifest's folder.
+        path: PathBuf,
+        /// How it is read.
+        reader: ReaderSettings,
+        /// Most bytes.
+        max_size: u64,
+    },
+    /// A document on the web.
+    Http {
+        /// http or https address.
+        url: String,
+        /// How it is read.
+        reader: ReaderSettings,
+        /// Most bytes.
+        max_size: u64,
+        /// Longest request.
+        timeout: Duration,
+        /// `User-Agent` header.
+        user_agent: String,
+        /// Bearer token.
+        bearer_token: Option<SecretRef>,
+    },
+}
+
+/// How a document is read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReaderSettings {
+    /// A known format.
+    Format(Format),
+    /// A mapping of one's own.
+    Mapping {
+        /// What the document is.
+        input: MappingInput,
+        /// The jq filter.
+        jq: String,
+        /// Currency of prices that name none.
+        currency: Option<String>,
+        /// Unit of prices that name none.
+        unit: Option<String>,
+        /// Whether a document holds everything the source has.
+        complete: bool,
+    },
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelSettings {
+    /// Name.
+    pub name: String,
+    /// Older alerts are kept but not sent.
+    pub max_age: Duration,
+    /// Whether to tell when a level is clear again.
+    pub send_resolved: bool,
+    /// A minijinja template of the text.
+    pub template: Option<String>,
+    /// What it is.
+    pub kind: ChannelKind,
+}
+
+/// What a channel is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChannelKind {
+    /// A Discord webhook.
+    Discord {
+        /// Its address.
+        webhook_url: SecretRef,
+        /// Thread to post into.
+        thread_id: Option<String>,
+    },
+    /// A webhook of one's own.
+    Webhook {
+        /// Its address.
+        url: WebhookUrl,
+        /// Key of the signature.
+        signing_secret: Option<SecretRef>,
+        /// Longest request.
+        timeout: Duration,
+    },
+}
+
+/// Where a webhook's address stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WebhookUrl {
+    /// In the manifest.
+    Plain(String),
+    /// In a Secret.
+    Secret(SecretRef),
+}
+
+/// The CSV file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvSettings {
+    /// Path as written: relative to the data folder.
+    pub path: PathBuf,
+    /// What stands in the column `source`.
+    pub source: String,
+}
