@@ -1,2 +1,38 @@
-//! pricemonitor
-fn main() {}
+//! `pricemonitor`: watches prices. This file wires and nothing else.
+
+mod args;
+mod exit;
+mod export;
+mod health;
+mod input;
+mod logging;
+mod test_alert;
+mod up;
+mod validate;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Several crates speak TLS; they agree on ring here, once.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match cli.command {
+        Command::Up(args) => up::run(args),
+        Command::Validate(args) => validate::run(&args),
+        Command::TestAlert(args) => test_alert::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Health(args) => health::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pricemonitor", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => args::man_page(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

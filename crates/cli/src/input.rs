@@ -1,0 +1,88 @@
+//! Reading manifests and secrets.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use pricemonitor_config::{Monitor, SecretString, Secrets};
+
+use crate::args::{Files, SecretArgs, secret_variables};
+use crate::exit::{Failure, Result};
+
+/// Most bytes of a manifest.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// A monitor and the folder that its input paths are relative to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The monitor.
+    pub monitor: Monitor,
+    /// The manifest's folder.
+    pub base_dir: PathBuf,
+}
+
+/// Reads every manifest; all errors of all files at once.
+pub fn manifests(files: &Files) -> Result<Vec<Loaded>> {
+    let mut loaded: Vec<Loaded> = Vec::new();
+    let mut errors = Vec::new();
+    for file in &files.files {
+        match manifest(file) {
+            Ok(more) => loaded.extend(more),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Failure::input(errors.join("\nerror: ")));
+    }
+    for (at, one) in loaded.iter().enumerate() {
+        if loaded[..at].iter().any(|other| other.monitor.id == one.monitor.id) {
+            return Err(Failure::input(format!(
+                "two manifests are named `{}`: give one another name or namespace",
+                one.monitor.id
+            )));
+        }
+    }
+    Ok(loaded)
+}
+
+fn manifest(file: &Path) -> std::result::Result<Vec<Loaded>, String> {
+    let (origin, base_dir) = if file == Path::new("-") {
+        ("standard input".to_owned(), PathBuf::from("."))
+    } else {
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        (file.display().to_string(), parent.unwrap_or(Path::new(".")).to_owned())
+    };
+    let text = read(file).map_err(|error| format!("cannot read {origin}: {error}"))?;
+    let monitors = pricemonitor_config::load(&text, &origin).map_err(|problems| problems.to_string())?;
+    Ok(monitors.into_iter().map(|monitor| Loaded { monitor, base_dir: base_dir.clone() }).collect())
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(file)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > LONGEST {
+        return Err(std::io::Error::other(format!(
+            "it has more than {LONGEST} bytes, too many for a manifest"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
+}
+
+/// Where secrets are found.
+pub fn secrets(args: &SecretArgs) -> Result<Secrets> {
+    if let Some(dir) = &args.secrets_dir
+        && !dir.is_dir()
+    {
+        return Err(Failure::input(format!("--secrets-dir {}: there is no such folder", dir.display())));
+    }
+    let variables = secret_variables().map(|(name, value)| (name, SecretString::new(value))).collect();
+    Ok(Secrets { dir: args.secrets_dir.clone(), variables })
+}
+
+/// A runtime for commands that only wait for something.
+pub fn small_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)
+}

@@ -1,0 +1,83 @@
+//! What happens beside the pipeline: lag metrics and the database's housekeeping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pricemonitor_eventlog::embedded::EmbeddedLog;
+use pricemonitor_eventlog::{EventLog, Topic};
+use pricemonitor_workers::{MonitorMetrics, now};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::monitor::Running;
+
+/// How often lag is measured.
+const LAG: Duration = Duration::from_secs(1);
+/// How often the database is kept in order; the first time soon after the start.
+const MAINTENANCE: Duration = Duration::from_secs(300);
+const FIRST_MAINTENANCE: Duration = Duration::from_secs(20);
+
+/// A monitor's readers, as far as lag goes.
+#[derive(Clone)]
+pub(super) struct Watched {
+    log: EmbeddedLog,
+    metrics: MonitorMetrics,
+    readers: Vec<(&'static str, String, Topic)>,
+}
+
+pub(super) fn watched(running: &[Running]) -> Vec<Watched> {
+    let watch = |one: &Running| Watched {
+        log: one.log.clone(),
+        metrics: one.metrics.clone(),
+        readers: one.readers.clone(),
+    };
+    running.iter().map(watch).collect()
+}
+
+/// Runs until `stop`.
+pub(super) async fn run(shared: Arc<Shared>, watched: Vec<Watched>, stop: CancellationToken) {
+    tokio::join!(measure(watched, stop.clone()), maintain(shared, stop));
+}
+
+async fn measure(watched: Vec<Watched>, stop: CancellationToken) {
+    let watched = Arc::new(watched);
+    while !stopped_within(&stop, LAG).await {
+        let watched = watched.clone();
+        let looked = tokio::task::spawn_blocking(move || watched.iter().for_each(lag)).await;
+        if let Err(error) = looked {
+            tracing::warn!("lag could not be measured: {error}");
+        }
+    }
+}
+
+fn lag(one: &Watched) {
+    for (worker, group, topic) in &one.readers {
+        let Ok(partitions) = one.log.lag(group, *topic) else { continue };
+        let records: u64 = partitions.iter().map(|partition| partition.records).sum();
+        let oldest = partitions.iter().filter_map(|partition| partition.oldest).min();
+        let age = oldest.map_or(0.0, |oldest| now().since(oldest).max(0) as f64 / 1000.0);
+        one.metrics.lag_records(worker).set(i64::try_from(records).unwrap_or(i64::MAX));
+        one.metrics.lag_seconds(worker).set(age);
+    }
+}
+
+async fn maintain(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut wait = FIRST_MAINTENANCE;
+    while !stopped_within(&stop, wait).await {
+        wait = MAINTENANCE;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            done = shared.database.maintain(now()) => match done {
+                Ok(done) => tracing::debug!(?done, "the database is in order"),
+                Err(error) => tracing::warn!("the database's housekeeping failed, tried again in 5 minutes: {error}"),
+            },
+        }
+    }
+}
+
+async fn stopped_within(stop: &CancellationToken, wait: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = tokio::time::sleep(wait) => false,
+    }
+}

@@ -1,0 +1,64 @@
+//! The first and the last screen.
+
+use std::net::SocketAddr;
+
+use super::monitor::Flushed;
+use crate::args::{LogFormat, UpArgs};
+use crate::input::Loaded;
+
+/// Says what runs and where to look.
+pub(super) fn print(args: &UpArgs, loaded: &[Loaded], page: SocketAddr) {
+    if args.log_format == LogFormat::Json {
+        return;
+    }
+    println!("PriceMonitor {}", env!("CARGO_PKG_VERSION"));
+    for Loaded { monitor, .. } in loaded {
+        let names = |names: Vec<&str>| names.join(", ");
+        let sources = names(monitor.sources.iter().map(|source| source.name.as_str()).collect());
+        let rules = names(monitor.rules.iter().map(|rule| &*rule.name).collect());
+        let channels = match monitor.channels.as_slice() {
+            [] => "this console and the page".to_owned(),
+            all => names(all.iter().map(|channel| channel.name.as_str()).collect()),
+        };
+        println!("  {}", monitor.id.name());
+        println!("    sources  {sources}");
+        println!("    rules    {rules}");
+        println!("    alerts   {channels}");
+        if let Some(csv) = &monitor.csv {
+            println!("    csv      {}", args.data.data_dir.join(&csv.path).display());
+        }
+        if monitor.suspend {
+            println!("    suspended: its sources are not polled (spec.suspend)");
+        }
+        if !monitor.topics.is_empty() {
+            println!("    kafka    not used by `up`: the event log is kept in the data folder");
+        }
+    }
+    println!("  data       {}", args.data.data_dir.display());
+    println!("  page       http://{}", address(page));
+    println!("Press Ctrl-C to stop.\n");
+}
+
+/// `localhost` for loopback, which is what people type.
+fn address(page: SocketAddr) -> String {
+    if page.ip().is_loopback() { format!("localhost:{}", page.port()) } else { page.to_string() }
+}
+
+/// Says what became of everything that was under way.
+pub(super) fn goodbye(args: &UpArgs, flushed: &Flushed) {
+    if args.log_format == LogFormat::Json {
+        tracing::info!(left = flushed.left.len(), errors = flushed.errors.len(), "stopped");
+        return;
+    }
+    if flushed.left.is_empty() {
+        println!("\nStopped. Everything that was read is stored; the next start goes on from here.");
+    } else {
+        println!("\nStopped. Nothing is lost; the next start goes on with:");
+        for (monitor, worker, records) in &flushed.left {
+            println!("  {monitor} {worker}: {records} records to read");
+        }
+    }
+    for error in &flushed.errors {
+        eprintln!("error: {error}");
+    }
+}

@@ -1,0 +1,217 @@
+//! From the outbox to one channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
+use pricemonitor_notify::{Channel, Outcome, Pacer, Sent};
+use pricemonitor_store::{Database, DeliveryEnd, Pending};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now;
+use crate::health::{Health, Part};
+use crate::metrics::MonitorMetrics;
+
+/// Most alerts that are taken from the outbox at once; a channel takes as many as one message holds.
+const TAKEN: usize = 32;
+/// How often the outbox is looked at when nothing wakes the sender (retries that became due).
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a sender keeps a channel to itself without a sign of life.
+const LEASE: Millis = 15_000;
+/// How long a sender waits when the database fails.
+const TROUBLE: Duration = Duration::from_secs(2);
+
+/// Wakes every sender of a monitor. Cheap to clone; a wake while a sender works is not lost.
+#[derive(Clone, Debug)]
+pub struct Wake(Arc<watch::Sender<u64>>);
+
+impl Default for Wake {
+    fn default() -> Wake {
+        Wake(Arc::new(watch::channel(0).0))
+    }
+}
+
+impl Wake {
+    /// Something may be due.
+    pub fn wake(&self) {
+        self.0.send_modify(|turn| *turn = turn.wrapping_add(1));
+    }
+}
+
+/// The sender of one channel.
+pub struct Sender {
+    /// The monitor.
+    pub monitor: MonitorId,
+    /// Name of this process among its like, the same over restarts.
+    pub instance: String,
+    /// The channel.
+    pub channel: Box<dyn Channel>,
+    /// Alerts on prices older than this when their turn comes are kept but not sent.
+    pub max_age: Millis,
+    /// The outbox.
+    pub database: Database,
+    /// Told what works.
+    pub health: Health,
+    /// Counted into.
+    pub metrics: MonitorMetrics,
+}
+
+/// What to do next.
+enum Next {
+    /// Look again when woken or when it is time.
+    Wait,
+    /// Wait so long, whatever comes.
+    Pause(Duration),
+    /// There is more.
+    Again,
+    /// The channel is gone.
+    End,
+}
+
+impl Sender {
+    /// Sends until cancelled, or until the channel is gone. A message that is under way when
+    /// cancelled is finished and written down first.
+    pub async fn run(self, wake: Wake, cancel: CancellationToken) {
+        let part = Part::channel(self.monitor.as_str(), self.channel.name());
+        let mut woken = wake.0.subscribe();
+        let mut pacer = Pacer::default();
+        while !cancel.is_cancelled() {
+            let next = match self.turn(&mut pacer, &part).await {
+                Ok(next) => next,
+                Err(error) => {
+                    if self.health.ill(&part, format!("the outbox cannot be used: {error}")) {
+                        tracing::error!(channel = self.channel.name(), "the outbox cannot be used: {error}");
+                    }
+                    Next::Pause(TROUBLE)
+                }
+            };
+            let stopped = match next {
+                Next::Again => false,
+                Next::End => true,
+                Next::Pause(pause) => cancelled_within(&cancel, pause).await,
+                Next::Wait => tokio::select! {
+                    () = cancel.cancelled() => true,
+                    changed = woken.changed() => changed.is_err(),
+                    () = tokio::time::sleep(LOOK) => false,
+                },
+            };
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    async fn turn(&self, pacer: &mut Pacer, part: &Part) -> Result<Next, pricemonitor_store::Error> {
+        let (name, at) = (self.channel.name(), now());
+        if !self.database.lease(&self.monitor, name, &self.instance, at, LEASE).await? {
+            return Ok(Next::Wait);
+        }
+        let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
+        self.metrics.pending(name).set(i64::try_from(due.len()).unwrap_or(i64::MAX));
+        let fresh = self.put_aside_stale(due, at).await?;
+        if fresh.is_empty() {
+            return Ok(Next::Wait);
+        }
+        let alerts: Vec<_> = fresh.iter().map(|pending| pending.alert.clone()).collect();
+        let first = fresh.iter().map(|pending| pending.attempts).max().unwrap_or_default();
+        let sent = self.channel.send(&alerts, at).await;
+        let ids: Vec<AlertId> =
+            alerts.iter().take(sent.taken.clamp(1, alerts.len())).map(|alert| alert.id.clone()).collect();
+        self.settle(&ids, first, &sent, pacer, part).await
+    }
+
+    /// Long outages and replays do not spam: what is too old when its turn comes is kept, not sent. The
+    /// age is that of the price, not of its way here, so that a replayed log tells nobody twice.
+    async fn put_aside_stale(
+        &self,
+        due: Vec<Pending>,
+        at: Time,
+    ) -> Result<Vec<Pending>, pricemonitor_store::Error> {
+        let (fresh, stale): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|pending| at.since(pending.alert.observed_at) <= self.max_age);
+        if !stale.is_empty() {
+            let ids: Vec<AlertId> = stale.into_iter().map(|pending| pending.alert.id).collect();
+            let reason = format!("older than {} s when its turn came", self.max_age / 1000);
+            self.finish(&ids, DeliveryEnd::Stale, &reason).await?;
+        }
+        Ok(fresh)
+    }
+
+    /// Writes down what came of a message, then says what to do next.
+    async fn settle(
+        &self,
+        ids: &[AlertId],
+        attempts: u32,
+        sent: &Sent,
+        pacer: &mut Pacer,
+        part: &Part,
+    ) -> Result<Next, pricemonitor_store::Error> {
+        let (name, at) = (self.channel.name(), now());
+        let next = pacer.after(sent, attempts, at, rand::random());
+        match &sent.outcome {
+            Outcome::Delivered { message_id } => {
+                self.database.delivered(&self.monitor, name, ids, message_id.as_deref(), at).await?;
+                self.count("ok", ids.len());
+                self.health.well(part);
+            }
+            Outcome::Refused { reason } => {
+                tracing::warn!(channel = name, "the channel refuses the message: {reason}");
+                self.finish(ids, DeliveryEnd::Refused, reason).await?;
+            }
+            Outcome::Gone { reason } => {
+                tracing::error!(channel = name, "the channel is gone and is not used any more: {reason}");
+                self.health.ill(part, format!("gone, not used any more: {reason}"));
+                self.finish(ids, DeliveryEnd::Gone, reason).await?;
+                return Ok(Next::End);
+            }
+            Outcome::Retry { reason } | Outcome::Ambiguous { reason } if next.give_up => {
+                tracing::error!(channel = name, "given up after {attempts} attempts: {reason}");
+                self.health.ill(part, reason.clone());
+                self.finish(ids, DeliveryEnd::Refused, &format!("given up: {reason}")).await?;
+            }
+            Outcome::Retry { reason } => self.again(ids, reason, next.at, false, part).await?,
+            Outcome::Ambiguous { reason } => self.again(ids, reason, next.at, true, part).await?,
+        }
+        let pause = next.at.since(at);
+        Ok(if pause > 0 { Next::Pause(Duration::from_millis(pause.unsigned_abs())) } else { Next::Again })
+    }
+
+    async fn again(
+        &self,
+        ids: &[AlertId],
+        reason: &str,
+        at: Time,
+        ambiguous: bool,
+        part: &Part,
+    ) -> Result<(), pricemonitor_store::Error> {
+        let name = self.channel.name();
+        if self.health.ill(part, reason) {
+            tracing::warn!(channel = name, "not delivered, tried again later: {reason}");
+        }
+        self.count(if ambiguous { "ambiguous" } else { "retried" }, ids.len());
+        self.database.failed(&self.monitor, name, ids, reason, at, ambiguous).await
+    }
+
+    async fn finish(
+        &self,
+        ids: &[AlertId],
+        end: DeliveryEnd,
+        reason: &str,
+    ) -> Result<(), pricemonitor_store::Error> {
+        let name = self.channel.name();
+        self.count(end.as_str(), ids.len());
+        self.database.finish(&self.monitor, name, ids, end, reason, now()).await
+    }
+
+    fn count(&self, result: &str, alerts: usize) {
+        self.metrics.deliveries(self.channel.name(), result).inc_by(alerts as u64);
+    }
+}
+
+async fn cancelled_within(cancel: &CancellationToken, wait: Duration) -> bool {
+    tokio::select! {
+        () = cancel.cancelled() => true,
+        () = tokio::time::sleep(wait) => false,
+    }
+}

@@ -1,0 +1,138 @@
+//! What works and what does not, for `/readyz`, the console and the page.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The state of every part of the process, by name. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<BTreeMap<Part, State>>>);
+
+/// A part of the process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    /// Id of the monitor.
+    pub monitor: String,
+    /// `worker`, `source` or `channel`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Starting,
+    Well,
+    Ill(String),
+    /// Wanted so (a channel without its secret), shown but no failure.
+    Off(String),
+}
+
+/// One thing a person should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The part it is about.
+    pub part: Part,
+    /// Whether it is a failure (else merely switched off).
+    pub failing: bool,
+    /// One sentence.
+    pub text: String,
+}
+
+impl Health {
+    /// Everything unknown.
+    pub fn new() -> Health {
+        Health::default()
+    }
+
+    /// Takes part `part` in; not ready until it reports.
+    pub fn expect(&self, part: &Part) {
+        self.set(part, State::Starting);
+    }
+
+    /// `part` works. Tells whether that is news.
+    pub fn well(&self, part: &Part) -> bool {
+        self.set(part, State::Well)
+    }
+
+    /// `part` does not work, for `reason`. Tells whether that is news.
+    pub fn ill(&self, part: &Part, reason: impl Into<String>) -> bool {
+        self.set(part, State::Ill(reason.into()))
+    }
+
+    /// `part` is switched off, for `reason`.
+    pub fn off(&self, part: &Part, reason: impl Into<String>) -> bool {
+        self.set(part, State::Off(reason.into()))
+    }
+
+    fn set(&self, part: &Part, state: State) -> bool {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.insert(part.clone(), state.clone()) != Some(state)
+    }
+
+    /// What keeps the process from being ready: workers that have not started or do not work. A
+    /// source or a channel that fails is a notice, not a reason to be replaced.
+    ///
+    /// # Errors
+    /// The reasons, a line each.
+    pub fn ready(&self) -> Result<(), Vec<String>> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons: Vec<String> = parts
+            .iter()
+            .filter(|(part, _)| part.kind == "worker")
+            .filter_map(|(part, state)| match state {
+                State::Starting => Some(format!("{} {}: starting", part.monitor, part.name)),
+                State::Ill(why) => Some(format!("{} {}: {why}", part.monitor, part.name)),
+                State::Well | State::Off(_) => None,
+            })
+            .collect();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    /// Everything a person should know.
+    pub fn notices(&self) -> Vec<Notice> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let notice = |(part, state): (&Part, &State)| match state {
+            State::Ill(why) => Some(Notice { part: part.clone(), failing: true, text: why.clone() }),
+            State::Off(why) => Some(Notice { part: part.clone(), failing: false, text: why.clone() }),
+            State::Starting | State::Well => None,
+        };
+        parts.iter().filter_map(notice).collect()
+    }
+}
+
+impl Part {
+    /// A worker of `monitor`.
+    pub fn worker(monitor: &str, name: &str) -> Part {
+        Part { monitor: monitor.to_owned(), kind: "worker", name: name.to_owned() }
+    }
+
+    /// A source of `monitor`.
+    pub fn source(monitor: &str, name: &str) -> Part {
+        Part { monitor: monitor.to_owned(), kind: "source", name: name.to_owned() }
+    }
+
+    /// A channel of `monitor`.
+    pub fn channel(monitor: &str, name: &str) -> Part {
+        Part { monitor: monitor.to_owned(), kind: "channel", name: name.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_source_is_a_notice_but_a_failing_worker_is_not_ready() {
+        let health = Health::new();
+        let (worker, source) = (Part::worker("default.a", "processor"), Part::source("default.a", "spot"));
+        health.expect(&worker);
+        assert!(health.ready().is_err());
+        assert!(health.well(&worker));
+        assert!(!health.well(&worker), "the same again is no news");
+        assert!(health.ill(&source, "torn"));
+        assert_eq!(health.ready(), Ok(()));
+        assert_eq!(health.notices().len(), 1);
+        health.ill(&worker, "disk full");
+        assert_eq!(health.ready(), Err(vec!["default.a processor: disk full".to_owned()]));
+    }
+}

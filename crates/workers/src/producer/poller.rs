@@ -1,0 +1,241 @@
+//! One source's life: look, append, wait, look again.
+
+use std::time::Duration;
+
+use pricemonitor_config::{KeySpec, SourceKind, SourceSettings};
+use pricemonitor_eventlog::Error;
+use pricemonitor_model::{Millis, Outcome, Tick, Time};
+use pricemonitor_sources::{Poll, Snapshot, Source, SourceError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{self, FORMAT, Head};
+use super::{MakeSource, Request, Settings, records, ticks};
+use crate::clock::now;
+use crate::health::{Health, Part};
+use crate::metrics::MonitorMetrics;
+
+/// Longest wait between looks at a web source that keeps failing (its interval, if longer).
+const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// Longest that a source's own wish to be left alone is heeded.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+pub(super) struct Poller {
+    settings: SourceSettings,
+    key: KeySpec,
+    tick_every: Millis,
+    make: MakeSource,
+    head: Option<Head>,
+    /// The source's own checkpoint, as last committed.
+    inner: Option<Vec<u8>>,
+    failures: u32,
+    to: mpsc::Sender<Request>,
+    health: Health,
+    part: Part,
+    metrics: MonitorMetrics,
+}
+
+/// The log took the source away, or the producer ends.
+struct Ended;
+
+impl Poller {
+    pub(super) fn new(
+        settings: SourceSettings,
+        producer: &Settings,
+        stored: Option<&[u8]>,
+        to: mpsc::Sender<Request>,
+        health: Health,
+        metrics: MonitorMetrics,
+    ) -> Poller {
+        let known = stored.and_then(checkpoint::decode);
+        if stored.is_some() && known.is_none() {
+            tracing::warn!(
+                source = settings.name,
+                "the stored checkpoint cannot be read; the source starts anew"
+            );
+        }
+        Poller {
+            part: Part::source(&producer.monitor, &settings.name),
+            key: producer.key,
+            tick_every: Millis::try_from(producer.tick_every.as_millis()).unwrap_or(Millis::MAX),
+            make: producer.make.clone(),
+            head: known.map(|(head, _)| head),
+            inner: known.map(|(_, inner)| inner.to_vec()),
+            failures: 0,
+            settings,
+            to,
+            health,
+            metrics,
+        }
+    }
+
+    /// Looks until cancelled, or until the producer's thread does not answer any more.
+    pub(super) async fn run(mut self, cancel: CancellationToken) {
+        let mut source = match (self.make)(&self.settings) {
+            Ok(source) => source,
+            Err(why) => {
+                self.health.ill(&self.part, why.clone());
+                tracing::error!(source = self.settings.name, "{why}");
+                return;
+            }
+        };
+        loop {
+            let looked = tokio::select! {
+                () = cancel.cancelled() => return,
+                looked = self.look(source.as_mut()) => looked,
+            };
+            let Ok(wait) = looked else { return };
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One look and its append. Tells how long to wait before the next.
+    async fn look(&mut self, source: &mut dyn Source) -> Result<Duration, Ended> {
+        let started = tokio::time::Instant::now();
+        // Never earlier than the look before, whatever the machine's clock does.
+        let at = self.head.map_or_else(now, |head| now().max(head.at.plus(1)));
+        let polled = source.poll(at, self.inner.as_deref()).await;
+        let name = self.settings.name.clone();
+        self.metrics.poll_seconds(&name).observe(started.elapsed().as_secs_f64());
+        let wait = match polled {
+            Ok(poll) => {
+                let snapshot = match poll {
+                    Poll::Snapshot(snapshot) => Some(snapshot),
+                    Poll::Unchanged => None,
+                };
+                let outcome = if snapshot.is_some() { Outcome::Ok } else { Outcome::Unchanged };
+                self.metrics.polls(&name, if snapshot.is_some() { "ok" } else { "unchanged" }).inc();
+                if self.append(at, outcome, snapshot).await? {
+                    self.worked(at);
+                }
+                self.settings.interval
+            }
+            Err(error) => {
+                self.metrics.polls(&name, "failed").inc();
+                self.append(at, Outcome::Failed, None).await?;
+                self.failed(&error)
+            }
+        };
+        Ok(wait.saturating_sub(started.elapsed()))
+    }
+
+    /// Appends what the look brought, together with the checkpoint; says whether the log has it.
+    /// Nothing to say is had at once.
+    async fn append(
+        &mut self,
+        at: Time,
+        outcome: Outcome,
+        snapshot: Option<Snapshot>,
+    ) -> Result<bool, Ended> {
+        let tick_due = ticks::due(self.head.as_ref(), outcome, at, self.tick_every);
+        if snapshot.is_none() && !tick_due {
+            return Ok(true);
+        }
+        let complete = snapshot.as_ref().is_some_and(|snapshot| snapshot.complete);
+        let (observations, inner) = match snapshot {
+            Some(snapshot) => (snapshot.observations, Some(snapshot.checkpoint)),
+            None => (Vec::new(), None),
+        };
+        let mut writes = records::observations(&observations, self.key);
+        if tick_due {
+            let source = self.settings.name.as_str().into();
+            writes.push(records::tick(&Tick { source, at, outcome, complete }));
+        }
+        let before = self.head;
+        let head = Head {
+            v: FORMAT,
+            at,
+            tick: if tick_due { at } else { before.map_or(at, |head| head.tick) },
+            outcome: if tick_due { outcome } else { before.map_or(outcome, |head| head.outcome) },
+        };
+        let kept = inner.as_deref().or(self.inner.as_deref()).unwrap_or_default();
+        let bytes = checkpoint::encode(&head, kept);
+        if !self.request(writes, bytes).await? {
+            return Ok(false);
+        }
+        self.metrics.appended(&self.settings.name).inc_by(observations.len() as u64);
+        self.head = Some(head);
+        if inner.is_some() {
+            self.inner = inner;
+        }
+        Ok(true)
+    }
+
+    /// `false` when the log could not take it now: the next look tries again from the old
+    /// checkpoint, and nothing is lost.
+    async fn request(
+        &self,
+        records: Vec<pricemonitor_eventlog::Write>,
+        checkpoint: Vec<u8>,
+    ) -> Result<bool, Ended> {
+        let (answer, answered) = oneshot::channel();
+        let source = self.settings.name.clone();
+        let request = Request { source, records, checkpoint: Some(checkpoint), answer };
+        self.to.send(request).await.map_err(|_| Ended)?;
+        match answered.await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(Error::Retry(why))) => {
+                tracing::warn!(source = self.settings.name, "the event log cannot take it now: {why}");
+                Ok(false)
+            }
+            Ok(Err(_)) | Err(_) => Err(Ended),
+        }
+    }
+
+    fn worked(&mut self, at: Time) {
+        self.failures = 0;
+        self.metrics.source_last_success(&self.settings.name).set(at.millis() as f64 / 1000.0);
+        if self.health.well(&self.part) {
+            tracing::info!(source = self.settings.name, "the source is read");
+        }
+    }
+
+    fn failed(&mut self, error: &SourceError) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.metrics.source_errors(&self.settings.name, error.reason).inc();
+        if self.health.ill(&self.part, error.message.clone()) {
+            tracing::warn!(source = self.settings.name, reason = error.reason, "{}", error.message);
+        }
+        let web = matches!(self.settings.kind, SourceKind::Http { .. });
+        backoff(self.settings.interval, web, self.failures, error.retry_after, rand::random())
+    }
+}
+
+/// How long to wait after the `failures`-th failure in a row. Files are looked at as ever; web
+/// sources are spared: twice the wait each time, spread by a tenth so that many do not come at once.
+fn backoff(
+    interval: Duration,
+    web: bool,
+    failures: u32,
+    retry_after: Option<Duration>,
+    spread: f64,
+) -> Duration {
+    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    if !web {
+        return interval.max(asked);
+    }
+    let doubled = interval.saturating_mul(1u32 << failures.saturating_sub(1).min(16));
+    let wait = doubled.min(LONGEST_BACKOFF.max(interval));
+    wait.max(asked).mul_f64(1.0 + spread.clamp(0.0, 1.0) / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_web_source_is_spared_and_a_file_is_not() {
+        let s = Duration::from_secs;
+        assert_eq!(backoff(s(10), false, 9, None, 1.0), s(10));
+        assert_eq!(backoff(s(10), true, 1, None, 0.0), s(10));
+        assert_eq!(backoff(s(10), true, 3, None, 0.0), s(40));
+        assert_eq!(backoff(s(10), true, 400, None, 0.0), s(300));
+        assert_eq!(backoff(s(10), true, 3, None, 1.0), s(44));
+        assert_eq!(backoff(s(600), true, 9, None, 0.0), s(600));
+        assert_eq!(backoff(s(10), true, 1, Some(s(90)), 0.0), s(90));
+        assert_eq!(backoff(s(10), true, 1, Some(s(90_000)), 0.0), s(3600));
+    }
+}

@@ -1,0 +1,157 @@
+//! The storage worker: raw records into the history, and into the CSV file.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pricemonitor_eventlog::{Batch, Error, Position, Result, Sink};
+use pricemonitor_model::{Admission, Admitted, MonitorId, Rejection, admission};
+use pricemonitor_store::csv::CsvSink;
+use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter};
+use tokio::runtime::Handle;
+
+use crate::metrics::MonitorMetrics;
+
+/// The observations of a batch that both readers of the raw topic agree on; ticks, foreign records
+/// and dead letters are left out.
+fn rows<'a>(admission: &Admission, batch: &Batch<'a>) -> Result<Vec<Row<'a>>> {
+    let mut rows = Vec::with_capacity(batch.records.len());
+    for record in batch.records {
+        match admission::admit(admission, batch.partition, record.key, record.value, record.timestamp) {
+            Ok(Admitted::Observation(observation)) => rows.push(Row { record: *record, observation }),
+            Ok(Admitted::Tick(_) | Admitted::Foreign) | Err(Rejection::Dead { .. }) => {}
+            Err(newer @ Rejection::Newer(_)) => return Err(Error::Worker(newer.to_string())),
+        }
+    }
+    Ok(rows)
+}
+
+struct Row<'a> {
+    record: pricemonitor_eventlog::Record<'a>,
+    observation: pricemonitor_model::Observation<'a>,
+}
+
+impl<'a> Row<'a> {
+    fn history(&'a self) -> HistoryRow<'a> {
+        HistoryRow {
+            offset: self.record.offset,
+            log_time: self.record.timestamp,
+            observation: &self.observation,
+        }
+    }
+}
+
+/// The database's end of the raw topic.
+pub struct HistorySink {
+    monitor: MonitorId,
+    admission: Arc<Admission>,
+    database: Database,
+    writer: HistoryWriter,
+    claims: HashMap<u32, Claim>,
+    runtime: Handle,
+    metrics: MonitorMetrics,
+}
+
+impl HistorySink {
+    /// A sink that waits for the database on `runtime`; its methods must not be called from one of
+    /// the runtime's threads.
+    pub fn new(
+        monitor: MonitorId,
+        admission: Arc<Admission>,
+        database: Database,
+        writer: HistoryWriter,
+        runtime: Handle,
+        metrics: MonitorMetrics,
+    ) -> HistorySink {
+        HistorySink { monitor, admission, database, writer, claims: HashMap::new(), runtime, metrics }
+    }
+}
+
+impl Sink for HistorySink {
+    fn position(&mut self, partition: u32) -> Result<Option<Position>> {
+        let claim = self
+            .runtime
+            .block_on(self.database.claim(&self.monitor, "history", partition))
+            .map_err(failed)?;
+        let position = position(&claim);
+        self.claims.insert(partition, claim);
+        Ok(position)
+    }
+
+    fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
+        let kept = rows(&self.admission, batch)?;
+        let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
+        let Some(claim) = self.claims.get_mut(&batch.partition) else {
+            return Err(Error::Worker(format!("partition {} was never claimed", batch.partition)));
+        };
+        let timer = self.metrics.write_seconds("history").start_timer();
+        let written = self
+            .runtime
+            .block_on(self.database.write_history(
+                &mut self.writer,
+                claim,
+                batch.incarnation,
+                batch.partition,
+                &rows,
+                batch.next_offset(),
+            ))
+            .map_err(failed)?;
+        timer.observe_duration();
+        self.metrics.rows("history").inc_by(written.rows);
+        self.metrics.duplicates("history").inc_by(written.duplicates);
+        Ok(())
+    }
+
+    fn revoked(&mut self, partition: u32) {
+        self.claims.remove(&partition);
+    }
+}
+
+/// The CSV file's end of the raw topic.
+pub struct CsvFile {
+    admission: Arc<Admission>,
+    file: CsvSink,
+    metrics: MonitorMetrics,
+}
+
+impl CsvFile {
+    /// A sink for an open file.
+    pub fn new(admission: Arc<Admission>, file: CsvSink, metrics: MonitorMetrics) -> CsvFile {
+        CsvFile { admission, file, metrics }
+    }
+}
+
+impl Sink for CsvFile {
+    fn position(&mut self, partition: u32) -> Result<Option<Position>> {
+        let at = self.file.position(partition);
+        Ok(at.map(|(incarnation, next_offset)| Position { incarnation, next_offset }))
+    }
+
+    fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
+        let kept = rows(&self.admission, batch)?;
+        let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
+        let timer = self.metrics.write_seconds("csv").start_timer();
+        self.file.append(batch.incarnation, batch.partition, &rows, batch.next_offset()).map_err(failed)?;
+        timer.observe_duration();
+        self.metrics.rows("csv").inc_by(rows.len() as u64);
+        Ok(())
+    }
+
+    fn revoked(&mut self, _partition: u32) {}
+}
+
+/// Where a claim says that its partition stands.
+pub(crate) fn position(claim: &Claim) -> Option<Position> {
+    claim.position.map(|(incarnation, next_offset)| Position { incarnation, next_offset })
+}
+
+/// The store's error in the log's words: what may pass is retried, what fences ends.
+pub(crate) fn failed(error: pricemonitor_store::Error) -> Error {
+    use pricemonitor_store::Error as Store;
+    let text = error.to_string();
+    match error {
+        Store::Fenced(_) => Error::Fenced(text),
+        Store::Newer(_) => Error::Newer(text),
+        error if error.is_transient() => Error::Retry(text),
+        _ => Error::Storage(text),
+    }
+}
