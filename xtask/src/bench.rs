@@ -1,0 +1,80 @@
+//! `cargo xtask bench`: release builds against the speed goals. Never part of the tests, and never a
+//! failure for being slow: a busy machine is no reason for red.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::run;
+
+/// What `cargo xtask bench` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Arguments {
+    /// Only the benches whose name holds this text (detection, log, store, binary)
+    #[arg(value_name = "NAME", default_value = "")]
+    name: String,
+}
+
+struct Bench {
+    package: &'static str,
+    folder: &'static str,
+    example: &'static str,
+    goal: &'static str,
+}
+
+const BENCHES: [Bench; 4] = [
+    Bench {
+        package: "pricemonitor-detection",
+        folder: "crates/detection",
+        example: "bench_detection",
+        goal: "detection alone: >= 2 million observations/s on one core over 100,000 series; state of a quote <= 200 bytes",
+    },
+    Bench {
+        package: "pricemonitor-eventlog",
+        folder: "crates/eventlog",
+        example: "bench_log",
+        goal: "the embedded log must carry >= 50,000 observations/s with room to spare",
+    },
+    Bench {
+        package: "pricemonitor-store",
+        folder: "crates/store",
+        example: "bench_store",
+        goal: "one million rows of history: every chart and table answers in <= 100 ms",
+    },
+    Bench {
+        package: "pricemonitor-testkit",
+        folder: "crates/testkit",
+        example: "bench_binary",
+        goal: "start to first stored price <= 2 s; idle memory <= 40 MiB; >= 50,000 observations/s from append to stored row",
+    },
+];
+
+/// Runs the benches one after the other.
+///
+/// # Errors
+/// When one does not compile or breaks off.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    let chosen: Vec<&Bench> =
+        BENCHES.iter().filter(|bench| bench.example.contains(arguments.name.as_str())).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no bench is called `{}`", arguments.name);
+    let mut ok = true;
+    for bench in chosen {
+        println!("\n=== {} ===\ngoal: {}", bench.example, bench.goal);
+        if !Path::new(bench.folder).join("examples").join(format!("{}.rs", bench.example)).exists() {
+            println!("there is no {} yet in {}", bench.example, bench.folder);
+            ok = false;
+            continue;
+        }
+        let limit = Duration::from_secs(60 * 60);
+        let mut arguments =
+            vec!["run", "--release", "--quiet", "-p", bench.package, "--example", bench.example];
+        if bench.example == "bench_binary" {
+            ok &= run::stream(&mut run::cargo(["build", "--release", "-p", "pricemonitor"]), limit)?;
+            arguments.extend(["--", "target/release/pricemonitor"]);
+        }
+        ok &= run::stream(&mut run::cargo(arguments), limit)?;
+    }
+    Ok(ok)
+}
