@@ -1,0 +1,76 @@
+//! SIGINT and SIGTERM end the program in order, within 5 s, whatever it is waiting for.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{SOON, Setup, manifest};
+use pricemonitor_testkit::wait;
+use pricemonitor_testkit::webhook::{Answer, Receiver};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+const MARKET: &str = "
+sources:
+- {name: market, interval: 200ms, simulator: {events: 20, seed: 5}}
+";
+
+#[test]
+fn sigterm_and_sigint_end_with_zero_and_say_what_was_flushed() {
+    let setup = Setup::new(&manifest("stop", MARKET));
+    for signal in ["TERM", "INT"] {
+        let before = setup.rows();
+        let process = setup.up();
+        wait::until("rows of this run", SOON, || setup.rows() > before).unwrap();
+        let finished =
+            if signal == "TERM" { process.terminate(LIMIT) } else { process.interrupt(LIMIT) }.unwrap();
+        assert_eq!(finished.code(), Some(0), "{signal}: {}", finished.output.all());
+        assert!(finished.took < LIMIT, "{signal} took {:?}", finished.took);
+        let text = &finished.output.stdout;
+        assert!(text.contains("Stopped.") && text.contains("the next start goes on"), "{signal}: {text}");
+    }
+}
+
+#[test]
+fn everything_read_is_stored_when_it_stops() {
+    let setup = Setup::new(&manifest("stop", MARKET));
+    let process = setup.up();
+    wait::until("rows", SOON, || setup.rows() > 100).unwrap();
+    let finished = process.terminate(LIMIT).unwrap();
+    assert!(
+        finished.output.stdout.contains("Everything that was read is stored"),
+        "{}",
+        finished.output.all()
+    );
+    // Nothing is left for a run that polls nothing.
+    let rows = setup.rows();
+    setup.place.write("monitor.yaml", manifest("stop", &format!("{MARKET}suspend: true\n"))).unwrap();
+    let process = setup.up();
+    setup.wait_rows(rows);
+    assert_eq!(process.terminate(LIMIT).unwrap().code(), Some(0));
+    assert_eq!(setup.rows(), rows);
+}
+
+#[test]
+fn a_source_and_a_channel_that_hang_do_not_hold_it_up() {
+    let deaf = Receiver::start(|_| Answer::Hang(Duration::from_secs(120))).unwrap();
+    let setup = Setup::new(&manifest(
+        "stop",
+        &format!(
+            "
+sources:
+- {{name: market, interval: 200ms, simulator: {{events: 20, seed: 5}}}}
+- {{name: web, interval: 1s, http: {{url: '{}', format: porssisahko, timeout: 60s}}}}
+channels:
+- {{name: hook, webhook: {{url: '{}', timeout: 60s}}}}
+",
+            deaf.url("/prices"),
+            deaf.url("/hook")
+        ),
+    ));
+    let process = setup.up();
+    let asked = |path: &str| deaf.received().iter().any(|request| request.path == path);
+    wait::until("both to hang", SOON, || asked("/prices") && asked("/hook")).unwrap();
+    let finished = process.terminate(LIMIT).unwrap();
+    assert_eq!(finished.code(), Some(0), "{}", finished.output.all());
+}
