@@ -12,13 +12,15 @@ use crate::run::{self, words};
 /// Longer files are two concepts, as a rule.
 const LONG: usize = 400;
 
+/// A check by its name; tells whether it passed.
+type Check = (&'static str, fn() -> Result<bool>);
+
 /// Runs every check, also after one has failed; tells whether all passed.
 ///
 /// # Errors
 /// When a check cannot be run at all.
 pub(crate) fn run() -> Result<bool> {
-    let checks: [(&str, fn() -> Result<bool>); 4] =
-        [("fmt", fmt), ("floors", floors), ("lengths", lengths), ("clippy", clippy)];
+    let checks: [Check; 4] = [("fmt", fmt), ("floors", floors), ("lengths", lengths), ("clippy", clippy)];
     let mut failed = Vec::new();
     for (name, check) in checks {
         println!("\n=== {name} ===");

@@ -47,6 +47,8 @@ pub struct ValidRange {
 
 /// A record that may be acted on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// Nearly every record is an observation, and one lives at a time: a box would cost each of them.
+#[expect(clippy::large_enum_variant)]
 pub enum Admitted<'a> {
     /// A price.
     Observation(Observation<'a>),

@@ -16,6 +16,8 @@ pub const VERSION: u32 = 1;
 
 /// A record of the raw topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// Nearly every record is an observation, and one lives at a time: a box would cost each of them.
+#[expect(clippy::large_enum_variant)]
 pub enum Raw<'a> {
     /// A price.
     Observation(Observation<'a>),

@@ -30,8 +30,14 @@ pub fn of(pid: u32) -> Result<Usage> {
     Ok(Usage {
         resident: kilobytes("VmRSS:")?,
         peak: kilobytes("VmHWM:")?,
-        cpu: cpu(&stat, rustix::param::clock_ticks_per_second()).context("an unknown /proc/<pid>/stat")?,
+        cpu: cpu_of(&stat).context("an unknown /proc/<pid>/stat")?,
     })
+}
+
+/// Processor time in the text of a `stat` file, of a process or of one of its threads; `None` when it
+/// is no such text.
+pub fn cpu_of(stat: &str) -> Option<Duration> {
+    cpu(stat, rustix::param::clock_ticks_per_second())
 }
 
 /// Fields 14 and 15 of `stat`; the name in field 2 may hold blanks and brackets.
