@@ -6,10 +6,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::spec::patterns;
 
 /// A value that is kept in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,10 +27,30 @@ pub struct SecretValue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRef {
-    /// Name of the Secret: a DNS label.
+    /// Name of the Secret: lower-case letters, digits, `-` and `.`.
+    #[schemars(regex(pattern = patterns::OBJECT), length(min = 1, max = 253))]
     pub name: String,
     /// Key in the Secret: letters, digits, `-`, `_` and `.`.
+    #[schemars(regex(pattern = patterns::KEY), length(min = 1, max = 253))]
     pub key: String,
+}
+
+/// Whether `name` can be the name of a Secret (or a ConfigMap): lower-case letters, digits, `-` and
+/// `.`, with a letter or digit at both ends and no two points in a row. No such name leaves a
+/// folder.
+pub fn valid_name(name: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    let bytes = name.as_bytes();
+    let edges = edge(bytes.first()) && edge(bytes.last());
+    edges && name.len() <= 253 && name.bytes().all(inside) && !name.contains("..")
+}
+
+/// Whether `key` can be a key in a Secret: letters, digits, `-`, `_` and `.`, not starting with two
+/// points (so mounts of Kubernetes start, and so does the way out of a folder).
+pub fn valid_key(key: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (1..=253).contains(&key.len()) && key.bytes().all(known) && key != "." && !key.starts_with("..")
 }
 
 /// A secret's text. Its `Debug` and `Display` show no part of it.
@@ -67,6 +91,9 @@ pub struct Secrets {
     pub variables: HashMap<String, SecretString>,
 }
 
+/// Most bytes of a secret: what Kubernetes allows.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// A secret could not be had. Names the place, never the content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
@@ -79,6 +106,14 @@ pub enum SecretError {
         key: String,
         /// Where it would be found.
         remedy: String,
+    },
+    /// It does not name a secret: it could lead out of the folder.
+    #[error("`{name}`, key `{key}` cannot be a secret: use letters, digits, `-` and `.`")]
+    Name {
+        /// What stands for the name.
+        name: String,
+        /// What stands for the key.
+        key: String,
     },
     /// It is there but cannot be read.
     #[error("secret `{name}`, key `{key}` cannot be read: {why}")]
@@ -93,18 +128,22 @@ pub enum SecretError {
 }
 
 impl Secrets {
-    /// The text behind a reference, without trailing line ends.
+    /// The text behind a reference, without trailing line ends. The file comes before the variable.
     ///
     /// # Errors
     /// [`SecretError`] names where it was looked for, never a content.
     pub fn resolve(&self, reference: &SecretRef) -> Result<SecretString, SecretError> {
         let SecretRef { name, key } = reference;
+        if !valid_name(name) || !valid_key(key) {
+            let shown = |text: &str| crate::nearest::shown(text);
+            return Err(SecretError::Name { name: shown(name), key: shown(key) });
+        }
         let variable = variable_name(name, key);
         if let Some(dir) = &self.dir {
             let path = dir.join(name).join(key);
-            match std::fs::read_to_string(&path) {
-                Ok(text) => return Ok(SecretString::new(text.trim_end_matches(['\r', '\n']))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            match read(&path) {
+                Ok(text) => return Ok(text),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
                     let why = format!("{}: {error}", path.display());
                     return Err(SecretError::Unreadable { name: name.clone(), key: key.clone(), why });
@@ -124,6 +163,20 @@ impl Secrets {
     }
 }
 
+/// A secret's file, without trailing line ends. An empty one is a secret that somebody forgot.
+fn read(path: &Path) -> io::Result<SecretString> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    let refuse = |why: &str| Err(io::Error::new(ErrorKind::InvalidData, why));
+    if text.len() as u64 > MAX_BYTES {
+        return refuse("it has more than 1 MiB");
+    }
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => refuse("it is empty"),
+        text => Ok(SecretString::new(text)),
+    }
+}
+
 /// `PRICEMONITOR_SECRET_<NAME>_<KEY>`: upper case, every other character as `_`.
 pub fn variable_name(name: &str, key: &str) -> String {
     let tail = format!("{name}_{key}");
@@ -131,3 +184,6 @@ pub fn variable_name(name: &str, key: &str) -> String {
         tail.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("PRICEMONITOR_SECRET_{tail}")
 }
+
+#[cfg(test)]
+mod tests;
