@@ -11,7 +11,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(&word, &plain(name)), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().max(word.len()) / 4)
+        .filter(|(distance, name)| *distance <= (name.len().max(word.len()) / 3).max(1))
         .filter(|(distance, name)| *distance < name.len().min(word.len().max(1)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

@@ -25,16 +25,17 @@ laptop (`pricemonitor up -f monitor.yaml`) and on a cluster (`kubectl apply -f m
   cluster, the key `url` of the Secret `discord`.
 - **Paths** of files that are read are relative to the manifest, of files that are written to the data folder.
 
-Editors check and complete a manifest with `docs/schema/price-monitor.json`: put this line on top of it.
+Editors check and complete a manifest with [the schema](schema/price-monitor.json): put a line with the way to it on
+top of the file, such as this one for a file in `examples/`.
 
 ```yaml
-# yaml-language-server: $schema=https://example.org/path/to/docs/schema/price-monitor.json
+# yaml-language-server: $schema=../docs/schema/price-monitor.json
 ```
 ";
 
 /// The text of `docs/manifest.md`.
 pub fn manifest_reference() -> String {
-    let mut out = INTRODUCTION.replace("https://example.org/path/to/docs/schema", "../docs/schema");
+    let mut out = INTRODUCTION.to_owned();
     let mut told = BTreeSet::new();
     if let Shape::Object(object) = shape::manifest() {
         section(&mut out, "", object, &mut told);
@@ -99,8 +100,7 @@ fn row(out: &mut String, field: &Field) {
 
 /// A doc comment without its sentence about the default, and that sentence's content.
 fn split_default(doc: &str) -> (String, Option<String>) {
-    let doc = doc.replace('\n', " ");
-    let Some(start) = doc.find("Default ") else { return (doc, None) };
+    let Some(start) = doc.find("Default ") else { return (doc.to_owned(), None) };
     let tail = &doc[start + "Default ".len()..];
     let end = tail.find(". ").unwrap_or_else(|| tail.trim_end_matches('.').len());
     let rest = tail.get(end + 1..).unwrap_or_default();
@@ -129,5 +129,5 @@ fn kind(shape: &Shape) -> String {
 
 /// A text that fits into a cell of a table.
 fn cell(text: &str) -> String {
-    text.replace('\n', " ").replace('|', "\\|").trim().to_owned()
+    text.replace('|', "\\|").trim().to_owned()
 }

@@ -58,6 +58,38 @@ impl Object {
     }
 }
 
+/// Fields that come before others, in this order; the others by name.
+const FIRST: &[&str] = &[
+    "apiVersion",
+    "kind",
+    "metadata",
+    "name",
+    "namespace",
+    "spec",
+    "sources",
+    "rules",
+    "channels",
+    "storage",
+    "interval",
+    "simulator",
+    "file",
+    "http",
+    "path",
+    "url",
+    "match",
+    "drop",
+    "rise",
+    "change",
+    "below",
+    "above",
+    "percent",
+    "absolute",
+    "value",
+    "min",
+    "max",
+    "raw",
+];
+
 /// The shape of a whole manifest.
 pub(crate) fn manifest() -> &'static Shape {
     static SHAPE: OnceLock<Shape> = OnceLock::new();
@@ -113,6 +145,9 @@ fn object(name: &str, schema: &Value, definitions: &Map<String, Value>) -> Objec
         doc: text(&property["description"]),
         default: property.get("default").filter(|value| !value.is_null()).cloned(),
     });
+    let mut fields: Vec<Field> = fields.collect();
+    // JSON has no order, people do.
+    fields.sort_by_key(|field| FIRST.iter().position(|name| *name == field.name).unwrap_or(FIRST.len()));
     let kinds = match name {
         "SourceSpec" => Some(("source", SourceSpec::KINDS)),
         "RuleSpec" => Some(("rule", RuleSpec::KINDS)),
@@ -122,7 +157,7 @@ fn object(name: &str, schema: &Value, definitions: &Map<String, Value>) -> Objec
     Object {
         name: name.to_owned(),
         doc: text(&schema["description"]),
-        fields: fields.collect(),
+        fields,
         open: name == "Metadata",
         kinds,
     }
@@ -135,6 +170,7 @@ fn whole(schema: &Value) -> Shape {
     }
 }
 
+/// A doc comment or a word, on one line.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    value.as_str().unwrap_or_default().replace('\n', " ")
 }
