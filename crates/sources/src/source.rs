@@ -52,3 +52,22 @@ pub struct SourceError {
     /// The source asked to be left alone for so long.
     pub retry_after: Option<Duration>,
 }
+
+impl SourceError {
+    /// An error without a wish to be left alone. `reason` is one of the words of
+    /// [`SourceError::reason`].
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        SourceError { reason, message: message.into(), retry_after: None }
+    }
+
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new("malformed", message)
+    }
+
+    pub(crate) fn too_large(what: &str, max_size: u64) -> Self {
+        Self::new(
+            "too_large",
+            format!("{what} is larger than {max_size} bytes: raise `maxSize` if that is right"),
+        )
+    }
+}

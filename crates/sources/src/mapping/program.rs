@@ -1,0 +1,157 @@
+//! Compiling and running a filter.
+
+use jaq_core::load::lex::{self, Lexer, Token};
+use jaq_core::load::parse::{self, Def, Parser, Term};
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::{Compiler, Ctx, Filter, Vars, compile};
+use jaq_json::Val;
+
+use super::FilterError;
+use super::guard::{self, Halt, Kind, Watch};
+use crate::porssisahko::short;
+use crate::source::SourceError;
+
+/// Name of the definition that a filter becomes.
+const MAIN: &str = "pricemonitor_mapping";
+/// Address space for the stack of the compiler: it recurses with the filter's text.
+const STACK: usize = 256 * 1024 * 1024;
+
+/// A compiled filter.
+pub(super) struct Program {
+    filter: Filter<Kind>,
+}
+
+/// A run that did not come to its end.
+pub(super) enum Stopped {
+    /// Whoever takes the outputs wants no more.
+    Refused(SourceError),
+    /// An error of the filter that it did not catch.
+    Failed(String),
+    /// Out of bounds.
+    Halted(Halt),
+}
+
+impl Program {
+    /// Compiles a filter.
+    ///
+    /// # Errors
+    /// What is wrong, and the line where that is known.
+    pub(super) fn compile(jq: &str) -> Result<Program, FilterError> {
+        let filter = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK);
+            let thread = thread
+                .spawn_scoped(scope, || compile(jq))
+                .map_err(|error| FilterError(format!("cannot be compiled: no thread for it: {error}")))?;
+            thread.join().unwrap_or_else(|_| Err(FilterError("cannot be compiled by jaq".to_owned())))
+        })?;
+        Ok(Program { filter })
+    }
+
+    /// Runs the filter and hands each output to `take`, until that refuses.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub(super) fn run(
+        &self,
+        input: Val,
+        mut take: impl FnMut(Val) -> Result<(), SourceError>,
+    ) -> Result<(), Stopped> {
+        let watch = Watch::new(&self.filter.lut);
+        let context = Ctx::<Kind>::new(&watch, Vars::new([]));
+        for output in self.filter.id.run((context, input)) {
+            match output {
+                Ok(value) => take(value).map_err(Stopped::Refused)?,
+                Err(raised) => {
+                    return Err(match raised.get_halt() {
+                        Ok(code) => Stopped::Halted(Halt::of(code)),
+                        Err(raised) => Stopped::Failed(match raised.get_err() {
+                            Ok(error) => brief(&error.to_string()),
+                            Err(_) => "`break` without its `label`".to_owned(),
+                        }),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error's text: it may quote the whole document.
+fn brief(text: &str) -> String {
+    match text.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn compile(jq: &str) -> Result<Filter<Kind>, FilterError> {
+    let main = Def { name: MAIN, args: Vec::new(), body: guard::watched(parse(jq)?) };
+    let arena = Arena::default();
+    let loader = Loader::new(guard::definitions().chain([main]));
+    let modules = loader
+        .load(&arena, File { code: MAIN, path: () })
+        .map_err(|_| FilterError("cannot be loaded by jaq".to_owned()))?;
+    Compiler::<_, Kind>::default().with_funs(guard::functions()).compile(modules).map_err(|errors| {
+        let unknown = errors.iter().flat_map(|(_, errors)| errors);
+        let mut named: Vec<String> = unknown.map(|(name, what)| unknown_name(name, what)).collect();
+        named.sort();
+        named.dedup();
+        FilterError(named.join("; "))
+    })
+}
+
+fn unknown_name(name: &str, what: &compile::Undefined) -> String {
+    const FORBIDDEN: [&str; 14] = [
+        "env",
+        "$ENV",
+        "input",
+        "inputs",
+        "input_filename",
+        "now",
+        "debug",
+        "stderr",
+        "halt",
+        "halt_error",
+        "localtime",
+        "strflocaltime",
+        "input_line_number",
+        "getpid",
+    ];
+    if FORBIDDEN.contains(&name) {
+        return format!("uses `{name}`: a mapping reads its document and nothing else");
+    }
+    match what {
+        compile::Undefined::Filter(arguments) => {
+            format!("uses `{name}/{arguments}`, which does not exist (name/number of arguments)")
+        }
+        other => format!("uses the {} `{name}`, which does not exist", other.as_str()),
+    }
+}
+
+fn parse(jq: &str) -> Result<Term<&str>, FilterError> {
+    let tokens = Lexer::new(jq).lex().map_err(|errors| {
+        let told = errors.iter().map(|(expected, at): &lex::Error<&str>| {
+            format!("misses {}", place(jq, expected.as_str(), Some(at)))
+        });
+        FilterError(told.collect::<Vec<_>>().join("; "))
+    })?;
+    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| {
+        let told = errors.iter().map(|(expected, found): &parse::TError<'_, &str>| {
+            let found = found.map(|Token(text, _)| *text);
+            format!("misses {}", place(jq, expected.as_str(), found.as_ref()))
+        });
+        FilterError(told.collect::<Vec<_>>().join("; "))
+    })
+}
+
+/// `a term before `...` on line 2`, or at the end.
+fn place(jq: &str, expected: &str, found: Option<&&str>) -> String {
+    match found.filter(|found| !found.is_empty()) {
+        Some(found) => {
+            let start = jaq_core::load::span(jq, found).start;
+            let line = jq[..start].matches('\n').count() + 1;
+            format!("\"{expected}\" before `{}` on line {line}", short(found))
+        }
+        None => format!("\"{expected}\" at its end"),
+    }
+}
