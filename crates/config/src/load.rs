@@ -101,15 +101,38 @@ fn told(document: &Document) -> Result<Option<Monitor>, Vec<Problem>> {
 }
 
 /// Whether a problem of meaning only follows from one of form: a stand-in took the place of what
-/// was wrong there, above or below.
+/// was wrong, and the problem is with the stand-in.
 fn explained(problem: &Problem, form: &[Problem]) -> bool {
-    let names_something = problem.path.contains(".notify[") || problem.path.contains(".match.source");
     form.iter().any(|first| {
-        let listed = first.path.starts_with("spec.channels") || first.path.starts_with("spec.sources");
-        around(&first.path, &problem.path)
-            || around(&problem.path, &first.path)
-            || (names_something && listed)
+        // Something that is missing may be what was misspelled.
+        let counted = problem.message.starts_with("needs exactly one") && parent(&first.path) == problem.path;
+        counted || around(&first.path, &problem.path) || looked_at(&first.path, &problem.path)
     })
+}
+
+/// Whether what is judged at `judged` depends on the value at `other`.
+fn looked_at(other: &str, judged: &str) -> bool {
+    if judged.contains(".notify[") {
+        return other.starts_with("spec.channels");
+    }
+    if judged.ends_with(".match.source") {
+        return other.starts_with("spec.sources");
+    }
+    let last = |path: &str| path[parent(path).len()..].to_owned();
+    let siblings = parent(other) == parent(judged);
+    siblings
+        && match last(judged).as_str() {
+            ".clear" => last(other) == ".value",
+            ".max" => [".min", ".positive"].contains(&last(other).as_str()),
+            ".partitions" => last(other) == ".key",
+            ".rearm" => true,
+            _ => false,
+        }
+}
+
+/// `spec.rules` of `spec.rules.x`, `spec` of `spec.rules[2]`.
+fn parent(path: &str) -> &str {
+    path.rfind(['.', '[']).map_or("", |cut| &path[..cut])
 }
 
 /// Whether `inner` is `outer` or below it.

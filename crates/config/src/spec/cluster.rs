@@ -13,6 +13,9 @@ use crate::secrets::SecretRef;
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.key) || self.key != 'slotStart' || !has(self.partitions) || self.partitions == 1",
     "message": "`key: slotStart` needs `partitions: 1`"
+}, {
+    "rule": "!has(oldSelf.partitions) || (has(self.partitions) && self.partitions == oldSelf.partitions)",
+    "message": "`partitions` cannot be changed: series would move to other partitions"
 }]))]
 pub struct KafkaSpec {
     /// Addresses to start from: `host:port,host:port`. Cluster only.

@@ -10,7 +10,7 @@ pub const SIZE: &str = "^[0-9]+(B|KiB|MiB|Ki|Mi)?$";
 /// An exact decimal.
 pub const DECIMAL: &str = "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][-+]?[0-9]+)?$";
 /// An http or https address without a user name.
-pub const URL: &str = "^https?://[^\\s@]+$";
+pub const URL: &str = "^https?://[^\\s/?#@]+([/?#]\\S*)?$";
 /// A name of a Kafka topic or group.
 pub const TOPIC: &str = "^[a-zA-Z0-9._-]+$";
 /// ISO 4217.

@@ -355,6 +355,25 @@ fn errors_of_form_and_of_meaning_come_together_without_echoes() {
 }
 
 #[test]
+fn a_value_that_stands_in_for_a_wrong_one_is_not_judged_against_its_neighbours() {
+    // One problem is the channel's, whose name is no name; the others are told in `spec`.
+    for (spec, count) in [
+        ("{name: r, below: {value: true, clear: -9}}", 2),
+        ("{name: r, belw: {value: 5}, rearm: 6h}", 2),
+        ("{name: r, drop: {}, notify: [phone]}", 1),
+        ("{name: r, drop: {percnt: 1}, rise: {}}", 3),
+    ] {
+        let channels = "channels: [{name: [phone], webhook: {url: 'http://x'}}]";
+        let told = told(&format!("{SOURCE}  rules: [{spec}]\n  {channels}\n"));
+        assert_eq!(told.len(), count, "{told:#?}");
+    }
+    let told = told(
+        "  sources: [{name: s, simulator: {listingsPerEvent: {min: x, max: 0}}, valid: {min: [], max: -5}}]\n",
+    );
+    assert_eq!(told.len(), 2, "{told:#?}");
+}
+
+#[test]
 fn problems_of_meaning_have_the_line_of_what_is_nearest() {
     let text = format!(
         "{HEAD}  sources:\n  - name: s\n    simulator:\n      events: 0\n  rules:\n  - name: r\n    below:\n      value: 5\n      clear: 4\n  - name: empty\n"
