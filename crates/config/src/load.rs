@@ -142,3 +142,6 @@ fn around(outer: &str, inner: &str) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
