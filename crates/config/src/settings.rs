@@ -35,6 +35,9 @@ pub struct Monitor {
     pub retention: Duration,
     /// Whether every worker is to stand still.
     pub suspend: bool,
+    /// Paths of what the manifest says for a cluster only, such as `spec.storage.postgres`: `up`,
+    /// which keeps log and database in its data folder, says that it does not use them.
+    pub cluster_only: Vec<&'static str>,
 }
 
 /// One source.

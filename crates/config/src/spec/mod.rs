@@ -105,7 +105,7 @@ pub struct PriceMonitorSpec {
 impl PriceMonitor {
     /// Paths of what this manifest says for a cluster only, so that `up`, which keeps log and
     /// database in its data folder, can say that it does not use them.
-    pub fn unused_on_a_laptop(&self) -> Vec<&'static str> {
+    pub fn cluster_only(&self) -> Vec<&'static str> {
         let kafka = self.spec.kafka.as_ref();
         let postgres = self.spec.storage.as_ref().and_then(|storage| storage.postgres.as_ref());
         let uses = [

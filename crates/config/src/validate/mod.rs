@@ -64,6 +64,7 @@ impl PriceMonitor {
             csv,
             retention,
             suspend: spec.suspend,
+            cluster_only: self.cluster_only(),
         })
     }
 }

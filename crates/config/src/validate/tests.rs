@@ -352,7 +352,7 @@ fn what_only_a_cluster_uses_is_read_judged_and_named() {
         "spec.kafka.deletionPolicy",
         "spec.storage.postgres",
     ];
-    assert_eq!(read[0].unused_on_a_laptop(), unused);
-    assert!(load(&text, "x").is_ok());
-    assert!(read::read(&format!("{HEAD}{SOURCE}"), "x").unwrap()[0].unused_on_a_laptop().is_empty());
+    assert_eq!(read[0].cluster_only(), unused);
+    assert_eq!(load(&text, "x").unwrap()[0].cluster_only, unused);
+    assert!(read::read(&format!("{HEAD}{SOURCE}"), "x").unwrap()[0].cluster_only().is_empty());
 }
