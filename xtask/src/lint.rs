@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::floors;
 use crate::run::{self, words};
+use crate::{floors, licences};
 
 /// Longer files are two concepts, as a rule.
 const LONG: usize = 400;
@@ -20,7 +20,8 @@ type Check = (&'static str, fn() -> Result<bool>);
 /// # Errors
 /// When a check cannot be run at all.
 pub(crate) fn run() -> Result<bool> {
-    let checks: [Check; 4] = [("fmt", fmt), ("floors", floors), ("lengths", lengths), ("clippy", clippy)];
+    let checks: [Check; 5] =
+        [("fmt", fmt), ("floors", floors), ("licences", licences), ("lengths", lengths), ("clippy", clippy)];
     let mut failed = Vec::new();
     for (name, check) in checks {
         println!("\n=== {name} ===");
@@ -52,14 +53,22 @@ fn clippy() -> Result<bool> {
 }
 
 fn floors() -> Result<bool> {
-    let found = floors::violations()?;
-    for violation in &found {
+    Ok(told(&floors::violations()?, "nothing imports upward or sideways"))
+}
+
+fn licences() -> Result<bool> {
+    Ok(told(&licences::violations()?, "every licence is one that deny.toml allows"))
+}
+
+/// Prints the violations, or that all is well.
+fn told(violations: &[String], well: &str) -> bool {
+    for violation in violations {
         println!("{violation}");
     }
-    if found.is_empty() {
-        println!("nothing imports upward or sideways");
+    if violations.is_empty() {
+        println!("{well}");
     }
-    Ok(found.is_empty())
+    violations.is_empty()
 }
 
 /// Tells which files are long. It only warns: a table of tests may be long for good reason.

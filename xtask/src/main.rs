@@ -4,6 +4,7 @@ mod bench;
 mod chores;
 mod docs;
 mod floors;
+mod licences;
 mod lint;
 mod provision;
 mod run;
@@ -32,7 +33,7 @@ use clap::{Parser, Subcommand};
   cargo xtask test                  everything; needs Chromium, which it installs on Debian as root
   cargo xtask test --quick          what needs nothing but the toolchain, with shorter crash tests
   cargo xtask test --only e2e       the real binary: kill -9, stop signals, bad input
-  cargo xtask lint                  formatting, clippy, floors, file lengths
+  cargo xtask lint                  formatting, clippy, floors, licences, file lengths
   cargo xtask docs && git diff      the generated documents, after a change of what they describe
   cargo xtask bench                 the speed goals and what this machine reaches
 
@@ -49,7 +50,7 @@ struct Arguments {
 enum Chore {
     /// Runs the tests, in stages with their times; ends with `N passed, N failed, N skipped`
     Test(test::Arguments),
-    /// Checks what needs no running: rustfmt, clippy without warnings, floors, file lengths
+    /// Checks what needs no running: rustfmt, clippy without warnings, floors, licences, file lengths
     Lint,
     /// What a CI machine runs: lint, then test
     Ci,
