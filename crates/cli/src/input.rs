@@ -16,6 +16,8 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 pub struct Loaded {
     /// The monitor.
     pub monitor: Monitor,
+    /// What its manifest is called.
+    pub origin: String,
     /// The manifest's folder.
     pub base_dir: PathBuf,
 }
@@ -33,13 +35,9 @@ pub fn manifests(files: &Files) -> Result<Vec<Loaded>> {
     if !errors.is_empty() {
         return Err(Failure::input(errors.join("\nerror: ")));
     }
-    for (at, one) in loaded.iter().enumerate() {
-        if loaded[..at].iter().any(|other| other.monitor.id == one.monitor.id) {
-            return Err(Failure::input(format!(
-                "two manifests are named `{}`: give one another name or namespace",
-                one.monitor.id
-            )));
-        }
+    let clashes = pricemonitor_config::clashes(loaded.iter().map(|one| (one.origin.as_str(), &one.monitor)));
+    if !clashes.is_empty() {
+        return Err(Failure::input(clashes.join("\nerror: ")));
     }
     Ok(loaded)
 }
@@ -51,12 +49,16 @@ fn manifest(file: &Path) -> std::result::Result<Vec<Loaded>, String> {
         let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         (file.display().to_string(), parent.unwrap_or(Path::new(".")).to_owned())
     };
-    let text = read(file).map_err(|error| format!("cannot read {origin}: {error}"))?;
-    let monitors = pricemonitor_config::load(&text, &origin).map_err(|problems| problems.to_string())?;
-    Ok(monitors.into_iter().map(|monitor| Loaded { monitor, base_dir: base_dir.clone() }).collect())
+    let bytes = read(file).map_err(|error| format!("cannot read {origin}: {error}"))?;
+    let text = pricemonitor_config::read::utf8(&bytes, &origin).map_err(|problems| problems.to_string())?;
+    let monitors = pricemonitor_config::load(text, &origin).map_err(|problems| problems.to_string())?;
+    Ok(monitors
+        .into_iter()
+        .map(|monitor| Loaded { monitor, origin: origin.clone(), base_dir: base_dir.clone() })
+        .collect())
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
         std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes)?;
@@ -68,7 +70,7 @@ fn read(file: &Path) -> std::io::Result<String> {
             "it has more than {LONGEST} bytes, too many for a manifest"
         )));
     }
-    String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8 text"))
+    Ok(bytes)
 }
 
 /// Where secrets are found.

@@ -30,8 +30,8 @@ pub(super) fn print(args: &UpArgs, loaded: &[Loaded], page: SocketAddr) {
         if monitor.suspend {
             println!("    suspended: its sources are not polled (spec.suspend)");
         }
-        if !monitor.topics.is_empty() {
-            println!("    kafka    not used by `up`: the event log is kept in the data folder");
+        if !monitor.cluster_only.is_empty() {
+            println!("    for a cluster only, not used here: {}", monitor.cluster_only.join(", "));
         }
     }
     println!("  data       {}", args.data.data_dir.display());
