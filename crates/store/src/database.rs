@@ -1,0 +1,336 @@
+//! The door of the database, the same for every engine.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use pricemonitor_model::{Alert, AlertId, Incarnation, Millis, MonitorId, Time};
+
+use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Written};
+use crate::error::Result;
+use crate::outbox::{DeliveryEnd, Pending, PendingCount};
+use crate::query::{AlertRow, Bar, Cursor, ExportRow, Facets, Filter, History, HourCell, Statistics};
+use crate::sqlite::Sqlite;
+use crate::writer::HistoryWriter;
+
+/// The database of one or several monitors. Cheap to clone; every clone is the same database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    engine: Engine,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(Sqlite),
+}
+
+impl Database {
+    /// Opens the SQLite database at `path`, and makes it and its folder when there is none.
+    ///
+    /// # Guarantees
+    /// What a call has written when it returns `Ok` survives a power cut (write-ahead log,
+    /// `synchronous=FULL`). The tables are those of this program's version: older ones are migrated.
+    ///
+    /// # Errors
+    /// [`Error::Newer`](crate::Error::Newer) when a newer program wrote it; a sentence when it cannot be
+    /// opened.
+    pub async fn open_sqlite(path: &Path) -> Result<Database> {
+        Ok(Database { engine: Engine::Sqlite(Sqlite::open(path).await?) })
+    }
+
+    /// Makes a monitor known, or renews its retention. The same monitor always gets the same key.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn register(&self, monitor: &MonitorId, retention: Duration, now: Time) -> Result<MonitorKey> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.register(monitor, retention, now).await
+    }
+
+    /// Waits for what is under way and closes. Every clone is closed with it.
+    pub async fn close(&self) {
+        let Engine::Sqlite(db) = &self.engine;
+        db.close().await;
+    }
+
+    /// Takes ownership of a partition's position. `sink` is `history` or `alerts`.
+    ///
+    /// # Guarantees
+    /// Every earlier [`Claim`] of the same position is fenced from now on.
+    ///
+    /// # Errors
+    /// When the monitor was never registered or the database cannot be written.
+    pub async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.claim(monitor, sink, partition).await
+    }
+
+    /// Writes a batch of observations and the position behind it, both or neither. Rows that lie before
+    /// the position are passed over and counted as duplicates.
+    ///
+    /// # Errors
+    /// Nothing is written then. [`Error::Fenced`](crate::Error::Fenced) when somebody claimed the position,
+    /// [`Error::Incarnation`](crate::Error::Incarnation) when the batch is of another life of the topic,
+    /// a transient one when the database is busy.
+    pub async fn write_history(
+        &self,
+        writer: &mut HistoryWriter,
+        claim: &mut Claim,
+        incarnation: Incarnation,
+        partition: u32,
+        rows: &[HistoryRow<'_>],
+        next_offset: u64,
+    ) -> Result<Written> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.write_history(writer, claim, incarnation, partition, rows, next_offset).await
+    }
+
+    /// Takes alerts into the outbox, each with the channels that must tell it (none is fine), and
+    /// stores the position with them. An alert whose id is known is passed over.
+    /// Returns how many were new.
+    ///
+    /// # Errors
+    /// As for [`Database::write_history`].
+    pub async fn accept_alerts(
+        &self,
+        claim: &mut Claim,
+        incarnation: Incarnation,
+        partition: u32,
+        alerts: &[(Alert<'static>, Vec<String>)],
+        next_offset: u64,
+        now: Time,
+    ) -> Result<u64> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.accept_alerts(claim, incarnation, partition, alerts, next_offset, now).await
+    }
+
+    /// What `channel` has to tell now, in the order of acceptance, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn due(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        now: Time,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.due(monitor, channel, now, limit).await
+    }
+
+    /// Notes that these alerts are about to be sent: counts the attempt, so that a crash between
+    /// sending and writing down shows as [`Pending::maybe_sent`]. Optional; without it the attempt
+    /// is counted when its end is written down.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn attempting(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        now: Time,
+    ) -> Result<()> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.attempting(monitor, channel, ids, now).await
+    }
+
+    /// Notes that these alerts arrived, with the channel's id of the message where it gave one.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn delivered(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        message_id: Option<&str>,
+        now: Time,
+    ) -> Result<()> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.delivered(monitor, channel, ids, message_id, now).await
+    }
+
+    /// Notes that an attempt failed and when the next one is due. `ambiguous`: it may have arrived.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn failed(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        reason: &str,
+        next_attempt: Time,
+        ambiguous: bool,
+    ) -> Result<()> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.failed(monitor, channel, ids, reason, next_attempt, ambiguous).await
+    }
+
+    /// Notes that these alerts will not be told any more. They stay on the page.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn finish(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        end: DeliveryEnd,
+        reason: &str,
+        now: Time,
+    ) -> Result<()> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.finish(monitor, channel, ids, end, reason, now).await
+    }
+
+    /// Takes or renews the right to send on a channel for `ttl` milliseconds. `false`: another owner
+    /// has it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn lease(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        owner: &str,
+        now: Time,
+        ttl: Millis,
+    ) -> Result<bool> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.lease(monitor, channel, owner, now, ttl).await
+    }
+
+    /// What waits in the outbox, per channel in the order of names; channels with nothing are absent.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.pending_counts(monitor).await
+    }
+
+    /// What can be chosen in the filters.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn facets(&self) -> Result<Facets> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.facets().await
+    }
+
+    /// The figures on top of the page.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn statistics(&self, filter: &Filter) -> Result<Statistics> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.statistics(filter).await
+    }
+
+    /// Lines for the history chart, at most `max_lines`, each of at most `max_points` points.
+    ///
+    /// Points are single prices as long as they fit; else buckets of equal width with average, lowest
+    /// and highest. When more rows would have to be read than the answer's time allows, buckets are
+    /// as wide as whole hours.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn history(&self, filter: &Filter, max_lines: usize, max_points: usize) -> Result<History> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.history(filter, max_lines, max_points).await
+    }
+
+    /// How often which prices were seen, in `bars` bars of equal width between the lowest and the
+    /// highest price of the most frequent unit.
+    ///
+    /// Exact up to 100,000 rows. Beyond, hourly figures stand for their rows: an hour's lowest and
+    /// highest price count once each, its other rows at their average. Counts add up to the rows
+    /// either way.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn distribution(&self, filter: &Filter, bars: usize) -> Result<Vec<Bar>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.distribution(filter, bars).await
+    }
+
+    /// Average prices per day of the week and hour of the day in `time_zone` (an IANA name), cells
+    /// without a price left out. In zones that are not whole hours away from UTC, a UTC hour counts for
+    /// the local hour in which it starts.
+    ///
+    /// # Errors
+    /// [`Error::Question`](crate::Error::Question) for an unknown zone; when the database cannot be read.
+    pub async fn hour_profile(&self, filter: &Filter, time_zone: &str) -> Result<Vec<HourCell>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.hour_profile(filter, time_zone).await
+    }
+
+    /// Alerts, the last accepted first, at most `limit`; `before` is the id of the last one of the page
+    /// before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn alerts(&self, filter: &Filter, limit: usize, before: Option<&str>) -> Result<Vec<AlertRow>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.alerts(filter, limit, before).await
+    }
+
+    /// The place behind everything that is stored now. Cheap.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn cursor(&self) -> Result<Cursor> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.cursor().await
+    }
+
+    /// The place behind everything, when it is not `known` any more.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn changed_since(&self, known: Cursor) -> Result<Option<Cursor>> {
+        let now = self.cursor().await?;
+        Ok((now != known).then_some(now))
+    }
+
+    /// Gives every row that passes the filter to `each`, in the order of time, until it breaks. Memory
+    /// is bounded; rows stored after the call may be missing.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn export(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(ExportRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        use futures::TryStreamExt as _;
+        let mut rows = self.export_stream(filter);
+        while let Some(row) = rows.try_next().await? {
+            if each(row).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same as a stream, which reads on only as its rows are taken.
+    pub fn export_stream(&self, filter: &Filter) -> BoxStream<'static, Result<ExportRow>> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.export(filter)
+    }
+
+    /// Housekeeping, to be called every few minutes: deletes what is older than its monitor's
+    /// retention (rounded down to the hour), in small transactions between which writers go on, and
+    /// gives the write-ahead log's room back.
+    ///
+    /// # Errors
+    /// When the database cannot be written. What was done is done; the next call goes on.
+    pub async fn maintain(&self, now: Time) -> Result<Maintained> {
+        let Engine::Sqlite(db) = &self.engine;
+        db.maintain(now).await
+    }
+}

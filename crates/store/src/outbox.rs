@@ -1,0 +1,50 @@
+//! Alerts on their way to people.
+
+use pricemonitor_model::{Alert, Time};
+
+/// An alert that a channel has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The alert.
+    pub alert: Alert<'static>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it came into the outbox.
+    pub accepted_at: Time,
+    /// Whether an earlier attempt may have arrived: it was sent and no answer came, or the process
+    /// ended between sending and writing down. The next attempt may repeat it.
+    pub maybe_sent: bool,
+}
+
+/// How a delivery ends other than by arriving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryEnd {
+    /// Too old when its turn came.
+    Stale,
+    /// The channel does not take it.
+    Refused,
+    /// The channel does not exist any more.
+    Gone,
+}
+
+impl DeliveryEnd {
+    /// The state's name in the database, the API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeliveryEnd::Stale => "stale",
+            DeliveryEnd::Refused => "refused",
+            DeliveryEnd::Gone => "gone",
+        }
+    }
+}
+
+/// How much waits for one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingCount {
+    /// Name of the channel.
+    pub channel: String,
+    /// Alerts that still have to be told.
+    pub alerts: u64,
+    /// When the oldest of them came into the outbox.
+    pub oldest: Time,
+}
