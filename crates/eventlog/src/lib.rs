@@ -20,7 +20,7 @@ mod table;
 pub mod embedded;
 
 pub use interface::{
-    Append, Appended, Batch, Error, EventLog, Fold, LogStatus, Member, Out, Ownership, PartitionLag,
-    Position, Record, Restored, Result, Sink, Stop, Topic, Write,
+    Append, Appended, Batch, Error, EventLog, Fold, Listening, LogStatus, Member, Out, Ownership,
+    PartitionLag, Position, Record, Restored, Result, Sink, Stop, Topic, Write,
 };
 pub use table::Table;

@@ -1,0 +1,238 @@
+//! The loop around a fold.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::commit::{Change, Claim, Keyed};
+use super::group::Membership;
+use super::monitor::Monitor;
+use super::pace::{Pace, Patience};
+use super::read::{Fetched, Reader};
+use crate::{Batch, Error, Fold, Member, Out, Position, Restored, Result, Stop, Topic};
+
+/// How long the loop sleeps when nothing rings.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Who is to blame decides whether partitions are still revoked.
+enum End {
+    Engine(Error),
+    Fold(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Engine(error)
+    }
+}
+
+struct Part {
+    partition: u32,
+    claim: Claim,
+    fetched: Fetched,
+    state: Keyed,
+}
+
+struct Folding<'f, F> {
+    monitor: Arc<Monitor>,
+    membership: Membership,
+    reader: Reader,
+    fold: &'f mut F,
+    parts: Vec<Part>,
+    out: Out,
+}
+
+pub(super) fn run(monitor: &Arc<Monitor>, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()> {
+    let bell = monitor.bell.clone();
+    let _listening = stop.listen(move || bell.ring());
+    let mut folding = Folding {
+        membership: Membership::join(monitor, member, Topic::Raw),
+        reader: Reader::open(&monitor.core.path)?,
+        monitor: monitor.clone(),
+        fold,
+        parts: Vec::new(),
+        out: Out::default(),
+    };
+    match folding.until(stop) {
+        Ok(()) => {
+            folding.revoke_all();
+            Ok(())
+        }
+        Err(End::Fold(error) | End::Engine(error @ Error::Fenced(_))) => Err(error),
+        Err(End::Engine(error)) => {
+            folding.revoke_all();
+            Err(error)
+        }
+    }
+}
+
+impl<F: Fold> Folding<'_, F> {
+    fn until(&mut self, stop: &Stop) -> std::result::Result<(), End> {
+        let (mut pace, mut patience) = (Pace::new(&self.monitor.core.options), Patience::new());
+        loop {
+            let rung = self.monitor.bell.count();
+            if stop.is_stopped() {
+                return Ok(());
+            }
+            match self.rebalance().and_then(|()| self.transaction(&mut pace)) {
+                Ok(0) => {
+                    self.monitor.bell.wait(rung, Instant::now() + IDLE);
+                }
+                Ok(records) => {
+                    patience = Patience::new();
+                    pace.after(records, stop);
+                }
+                Err(End::Engine(Error::Retry(why))) => {
+                    tracing::warn!(monitor = %self.monitor.id, group = self.membership.group(), "tried again soon: {why}");
+                    patience.wait(stop);
+                }
+                Err(end) => return Err(end),
+            }
+        }
+    }
+
+    fn rebalance(&mut self) -> std::result::Result<(), End> {
+        let changes = self.membership.changes()?;
+        for partition in &changes.lost {
+            self.parts.retain(|part| part.partition != *partition);
+            self.fold.revoked(*partition);
+        }
+        if !changes.lost.is_empty() {
+            self.membership.release(&changes.lost);
+        }
+        if changes.gained.is_empty() {
+            return Ok(());
+        }
+        let indexes: Vec<_> = changes
+            .gained
+            .iter()
+            .map(|partition| (self.monitor.index(Topic::Raw, *partition), None))
+            .collect();
+        match self.monitor.claim(self.membership.group(), &indexes) {
+            Ok(claims) => {
+                for (at, claim) in claims.into_iter().enumerate() {
+                    if let Err(end) = self.assign(changes.gained[at], claim) {
+                        self.membership.release(&changes.gained[at..]);
+                        return Err(end);
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.membership.release(&changes.gained);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Hands over a partition with its state as committed. Its former owner is fenced by the claim,
+    /// so nothing changes underneath.
+    fn assign(&mut self, partition: u32, claim: Claim) -> std::result::Result<(), End> {
+        let incarnation = self.monitor.topic(Topic::Raw).incarnation;
+        let at = Position { incarnation, next_offset: claim.next };
+        self.monitor.check(self.membership.group(), claim.index, at)?;
+        let core = &self.monitor.core;
+        let explain = |error: rusqlite::Error| core.explain(&error);
+        let mut query = self
+            .reader
+            .conn
+            .prepare_cached("SELECT key, value FROM keyed WHERE stream = ?")
+            .map_err(explain)?;
+        let mut rows = query.query([self.monitor.stream(Topic::State, partition).id]).map_err(explain)?;
+        let mut entries = std::iter::from_fn(|| match rows.next() {
+            Ok(row) => row.map(|row| entry(row).map_err(explain)),
+            Err(error) => Some(Err(explain(error))),
+        });
+        let restored = Restored { incarnation, next_offset: claim.next, entries: &mut entries };
+        self.fold.assigned(partition, restored).map_err(End::Fold)?;
+        self.parts.push(Part { partition, claim, fetched: Fetched::default(), state: Keyed::new() });
+        Ok(())
+    }
+
+    /// Folds what has come into one transaction. Tells how many records that were.
+    fn transaction(&mut self, pace: &mut Pace) -> std::result::Result<usize, End> {
+        let waiting = |part: &&mut Part| self.monitor.streams[part.claim.index].next() > part.claim.next;
+        let mut ready: Vec<&mut Part> = self.parts.iter_mut().filter(waiting).collect();
+        if ready.is_empty() {
+            return Ok(0);
+        }
+        let share = pace.share(ready.len());
+        let mut change = Change::default();
+        let mut records = 0;
+        for part in &mut ready {
+            let stream = &self.monitor.streams[part.claim.index];
+            self.reader.fetch(&self.monitor, stream, part.claim.next, share, &mut part.fetched)?;
+        }
+        // Nothing is applied before everything is fetched: an error above needs no undoing.
+        for part in &mut ready {
+            match apply(&self.monitor, self.fold, &mut self.out, part, &mut change) {
+                Ok(applied) => records += applied,
+                Err(end) => {
+                    self.fold.aborted();
+                    return Err(end);
+                }
+            }
+        }
+        let committed = self.monitor.commit(&change);
+        for (index, entries) in change.keyed.drain(..) {
+            if let Some(part) =
+                ready.iter_mut().find(|part| self.monitor.index(Topic::State, part.partition) == index)
+            {
+                part.state = entries;
+            }
+        }
+        if let Err(error) = committed {
+            self.fold.aborted();
+            return Err(error.into());
+        }
+        self.fold.committed();
+        for (claim, to) in change.moves {
+            if let Some(part) = ready.iter_mut().find(|part| part.claim.index == claim.index) {
+                part.claim.next = to;
+            }
+        }
+        Ok(records)
+    }
+
+    fn revoke_all(&mut self) {
+        for part in self.parts.drain(..) {
+            self.fold.revoked(part.partition);
+        }
+    }
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Vec<u8>, Vec<u8>)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn apply(
+    monitor: &Monitor,
+    fold: &mut impl Fold,
+    out: &mut Out,
+    part: &mut Part,
+    change: &mut Change,
+) -> std::result::Result<usize, End> {
+    let records = part.fetched.records(part.claim.next)?;
+    if records.is_empty() {
+        return Err(End::Engine(super::trouble::damaged(&format!(
+            "partition {} has no records at offset {}",
+            part.partition, part.claim.next
+        ))));
+    }
+    let incarnation = monitor.topic(Topic::Raw).incarnation;
+    let batch = Batch { incarnation, partition: part.partition, records: &records };
+    out.clear();
+    fold.apply(&batch, out).map_err(End::Fold)?;
+    for (topic, write) in &out.records {
+        if !matches!(topic, Topic::Processed | Topic::Alerts | Topic::DeadLetters) {
+            return Err(End::Fold(Error::Worker(format!("a fold cannot write to {topic:?}"))));
+        }
+        change.put(monitor, *topic, write, false).map_err(End::Fold)?;
+    }
+    part.state.clear();
+    std::mem::swap(&mut part.state, &mut out.state);
+    // Neighbours in the file are written together. Stable: of two values for a key the later counts.
+    part.state.sort_by(|(one, _), (other, _)| one.cmp(other));
+    change.keyed.push((monitor.index(Topic::State, part.partition), std::mem::take(&mut part.state)));
+    change.moves.push((part.claim.clone(), batch.next_offset()));
+    Ok(records.len())
+}

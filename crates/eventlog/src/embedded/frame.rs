@@ -1,0 +1,143 @@
+//! Records as bytes: how a batch lies in its blob.
+//!
+//! A record is its key and its value, each as a varint (0 = none, else length + 1) and the bytes.
+//! Offsets are dense within a batch and all its records have one time, so neither is repeated.
+
+use super::trouble;
+use crate::{Result, Write};
+
+/// Most records of one stored batch: what a reader takes at a time is a whole number of these.
+const RECORDS: u32 = 1024;
+/// Most bytes of one stored batch, unless a single record is larger.
+const BYTES: usize = 512 * 1024;
+
+/// A batch to be stored.
+#[derive(Debug, Default)]
+pub(super) struct Blob {
+    pub(super) bytes: Vec<u8>,
+    pub(super) records: u32,
+}
+
+/// Appends a record to the last of `blobs`, or to a new one when that is full.
+pub(super) fn put(blobs: &mut Vec<Blob>, write: &Write) {
+    let full = |blob: &Blob| blob.records >= RECORDS || blob.bytes.len() >= BYTES;
+    if blobs.last().is_none_or(full) {
+        blobs.push(Blob::default());
+    }
+    if let Some(blob) = blobs.last_mut() {
+        field(&mut blob.bytes, write.key.as_deref());
+        field(&mut blob.bytes, write.value.as_deref());
+        blob.records += 1;
+    }
+}
+
+fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    let Some(bytes) = bytes else {
+        out.push(0);
+        return;
+    };
+    let mut left = bytes.len() as u64 + 1;
+    while left >= 0x80 {
+        out.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    out.push(left as u8);
+    out.extend_from_slice(bytes);
+}
+
+/// Key and value.
+pub(super) type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// Takes the first record off `bytes`.
+pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Result<Pair<'a>> {
+    match (taken(bytes), taken(bytes)) {
+        (Some(key), Some(value)) => Ok((key, value)),
+        _ => Err(trouble::damaged("a batch of records ends too early")),
+    }
+}
+
+/// The outer `None` is damage.
+fn taken<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let (mut length, mut shift) = (0u64, 0u32);
+    loop {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        length |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte < 0x80 {
+            break;
+        }
+        shift += 7;
+        if shift > 56 {
+            return None;
+        }
+    }
+    let Some(length) = length.checked_sub(1) else { return Some(None) };
+    let (field, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    Some(Some(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn records_are_read_as_they_were_put(
+            records in proptest::collection::vec(
+                (proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
+                 proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300))), 0..40)
+        ) {
+            let mut blobs = Vec::new();
+            for (key, value) in &records {
+                put(&mut blobs, &Write { partition: None, key: key.clone(), value: value.clone() });
+            }
+            let mut read = Vec::new();
+            for blob in &blobs {
+                let mut rest = blob.bytes.as_slice();
+                for _ in 0..blob.records {
+                    let (key, value) = take(&mut rest).unwrap();
+                    read.push((key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec)));
+                }
+                prop_assert!(rest.is_empty());
+            }
+            prop_assert_eq!(read, records);
+        }
+
+        #[test]
+        fn damaged_bytes_are_an_error_or_records_but_never_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64)
+        ) {
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                if take(&mut rest).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_split_by_records_and_by_bytes() {
+        let mut blobs = Vec::new();
+        for _ in 0..RECORDS + 1 {
+            put(&mut blobs, &Write::default());
+        }
+        assert_eq!(blobs.iter().map(|b| b.records).collect::<Vec<_>>(), [RECORDS, 1]);
+        put(&mut blobs, &Write { value: Some(vec![0; 2 * BYTES]), ..Write::default() });
+        put(&mut blobs, &Write::default());
+        assert_eq!(blobs.len(), 3);
+    }
+
+    #[test]
+    fn a_cut_record_is_damage() {
+        let mut blobs = Vec::new();
+        put(&mut blobs, &Write { partition: None, key: Some(vec![7; 200]), value: None });
+        let bytes = &blobs[0].bytes;
+        for end in 0..bytes.len() {
+            assert!(take(&mut &bytes[..end]).is_err(), "{end}");
+        }
+    }
+}

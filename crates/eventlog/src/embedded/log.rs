@@ -1,0 +1,77 @@
+//! The log of one monitor.
+
+use std::sync::Arc;
+
+use pricemonitor_model::{Incarnation, Time};
+use rusqlite::OptionalExtension;
+
+use super::appender::EmbeddedAppender;
+use super::monitor::Monitor;
+use super::{fold, schema, sink};
+use crate::{EventLog, Fold, LogStatus, Member, PartitionLag, Result, Sink, Stop, Topic};
+
+/// The log of one monitor in an [`EmbeddedStore`](super::EmbeddedStore). Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct EmbeddedLog(pub(super) Arc<Monitor>);
+
+impl EmbeddedLog {
+    /// What `topic` is called in messages.
+    pub fn name(&self, topic: Topic) -> &str {
+        &self.0.topic(topic).name
+    }
+
+    /// The life of `topic`: minted when the topic was made.
+    pub fn incarnation(&self, topic: Topic) -> Incarnation {
+        self.0.topic(topic).incarnation
+    }
+}
+
+impl EventLog for EmbeddedLog {
+    type Appender = EmbeddedAppender;
+
+    fn appender(&self, member: &Member) -> Result<EmbeddedAppender> {
+        Ok(EmbeddedAppender::new(&self.0, member))
+    }
+
+    fn fold(&self, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()> {
+        fold::run(&self.0, member, fold, stop)
+    }
+
+    fn sink(&self, member: &Member, topic: Topic, sink: &mut impl Sink, stop: &Stop) -> Result<()> {
+        sink::run(&self.0, member, topic, sink, stop)
+    }
+
+    fn lag(&self, group: &str, topic: Topic) -> Result<Vec<PartitionLag>> {
+        let mut lag = Vec::new();
+        for stream in self.0.streams_of(topic) {
+            let index = self.0.index(topic, stream.partition);
+            // The position first: a record that comes in between counts as lag, never as less than none.
+            let position = self.0.standing(index, group).unwrap_or(0).max(stream.first());
+            let records = stream.next().saturating_sub(position);
+            let oldest = if records > 0 { self.time_of(stream.id, position)? } else { None };
+            lag.push(PartitionLag { partition: stream.partition, records, oldest });
+        }
+        Ok(lag)
+    }
+
+    fn partitions(&self, topic: Topic) -> u32 {
+        self.0.topic(topic).partitions
+    }
+
+    fn status(&self) -> LogStatus {
+        LogStatus { unavailable: self.0.core.trouble(), bytes: self.0.core.bytes() }
+    }
+}
+
+impl EmbeddedLog {
+    /// The time of the batch that holds `offset`.
+    fn time_of(&self, stream: i64, offset: u64) -> Result<Option<Time>> {
+        let (from, to) = (schema::batch_id(stream, 0), schema::batch_id(stream, offset));
+        let at: Option<i64> = self.0.core.look(|conn| {
+            conn.prepare_cached("SELECT at FROM batches WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1")?
+                .query_row([from, to], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(at.map(Time::from_millis))
+    }
+}
