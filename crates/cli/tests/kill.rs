@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{SOON, Setup, manifest};
 use pricemonitor_model::Decimal;
-use pricemonitor_testkit::feed::GrowingFile;
+use pricemonitor_testkit::feed::{self, GrowingFile};
 use pricemonitor_testkit::oracle::{self, Expected, Seen};
 use pricemonitor_testkit::process::Process;
 use pricemonitor_testkit::rng::Rng;
@@ -139,22 +139,21 @@ struct Row {
 
 /// The history in the order of the log.
 fn history(setup: &Setup) -> Vec<Row> {
-    let query = "SELECT s.source, s.item, h.price, h.slot_start, h.slot_end, h.partition, h.\"offset\"
-                 FROM price_history h JOIN series s ON s.id = h.series ORDER BY h.partition, h.\"offset\"";
+    let query = "SELECT s.source, s.item, h.price, h.at, h.length, h.stream, h.\"offset\"
+                 FROM price_history h JOIN series s ON s.id = h.series ORDER BY h.stream, h.\"offset\"";
     let rows = read::rows(&setup.prices(), query).unwrap();
-    let mut places: Vec<(String, String)> = rows.iter().map(|row| (row[5].clone(), row[6].clone())).collect();
-    places.sort();
-    places.dedup();
-    assert_eq!(places.len(), rows.len(), "a place in the log has two rows");
-    let instant = |millis: &String| pricemonitor_testkit::feed::instant(millis.parse().unwrap());
+    // One life of one partition, and every place in it has one row.
+    assert!(rows.windows(2).all(|pair| pair[0][5] == pair[1][5]), "the log began a second life");
+    assert!(rows.windows(2).all(|pair| pair[0][6] != pair[1][6]), "a place in the log has two rows");
+    let slot = |row: &Vec<String>| {
+        let length: i64 = row[4].parse().ok()?;
+        let start: i64 = row[3].parse().ok()?;
+        Some(format!("{}/{}", feed::instant(start), feed::instant(start + length)))
+    };
     rows.iter()
         .map(|row| Row {
             seen: Seen { source: row[0].clone(), item: row[1].clone(), price: row[2].parse().unwrap() },
-            slot: if row[3].is_empty() {
-                String::new()
-            } else {
-                format!("{}/{}", instant(&row[3]), instant(&row[4]))
-            },
+            slot: slot(row).unwrap_or_default(),
         })
         .collect()
 }
@@ -181,8 +180,8 @@ fn check_alerts(setup: &Setup, history: &[Row], stub: &Receiver, kills: usize) {
     assert!(cheap.len() > 3, "the level is crossed only {} times: choose another", cheap.len());
     want.extend(cheap.iter().cloned());
 
-    let query = "SELECT a.id, a.rule, s.source, s.item, a.price, a.reference
-                 FROM price_drop_alerts a JOIN series s ON s.id = a.series WHERE a.transition = 'firing'";
+    let query = "SELECT id, rule, source, item, price, reference FROM price_drop_alerts
+                 WHERE transition = 'firing' ORDER BY seq";
     let rows = read::rows(&setup.prices(), query).unwrap();
     let mut got: Vec<Expected> = rows
         .iter()
