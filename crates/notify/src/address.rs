@@ -64,7 +64,8 @@ pub(crate) fn literal(host: &str) -> Option<IpAddr> {
 #[error("its name leads to a link-local or metadata address, where nothing may be sent")]
 pub(crate) struct Forbidden;
 
-type Lookup = fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+/// Finds the addresses of a name.
+pub(crate) type Lookup = fn(String) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// Resolves names and leaves out what is forbidden.
 #[derive(Clone, Copy)]

@@ -248,16 +248,10 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::address::Lookup;
 
-    async fn through(found: fn() -> std::io::Result<Vec<SocketAddr>>) -> Outcome {
-        // `Lookup` is a plain function, so each case has its own.
-        static FOUND: std::sync::Mutex<Option<fn() -> std::io::Result<Vec<SocketAddr>>>> =
-            std::sync::Mutex::new(None);
-        *FOUND.lock().unwrap() = Some(found);
-        let guard = Guard::by(|_| {
-            let found = FOUND.lock().unwrap().expect("set above");
-            Box::pin(async move { found() })
-        });
+    async fn through(lookup: Lookup) -> Outcome {
+        let guard = Guard::by(lookup);
         let address = Address::plain("http://receiver.example:9/hook").unwrap();
         let target =
             Target::with(guard, address, Duration::from_secs(2), &[]).unwrap_or_else(|e| panic!("{e}"));
@@ -269,14 +263,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_to_a_metadata_address_is_refused_and_one_that_leads_nowhere_is_tried_again() {
-        let refused = through(|| Ok(vec!["169.254.169.254:0".parse().unwrap()])).await;
+        let refused =
+            through(|_| Box::pin(async { Ok(vec![SocketAddr::from(([169, 254, 169, 254], 0))]) })).await;
         let Outcome::Refused { reason } = refused else { panic!("{refused:?}") };
         assert!(reason.contains("nothing was sent to receiver.example:9"), "{reason}");
         assert!(reason.contains("link-local or metadata"), "{reason}");
-        let retried = through(|| Err(std::io::Error::other("no such name"))).await;
+        let retried = through(|_| Box::pin(async { Err(std::io::Error::other("no such name")) })).await;
         let Outcome::Retry { reason } = retried else { panic!("{retried:?}") };
         assert!(reason.contains("no such name"), "{reason}");
-        assert!(matches!(through(|| Ok(Vec::new())).await, Outcome::Retry { .. }));
+        assert!(matches!(through(|_| Box::pin(async { Ok(Vec::new()) })).await, Outcome::Retry { .. }));
     }
 
     #[test]

@@ -42,7 +42,9 @@ fn piece(line: &str, at: usize, c: char) -> String {
         // Heading, small text and lists begin a line.
         '#' | '-' | '+' if at == 0 => format!("\\{c}"),
         // So does a numbered list: `1. `.
-        '.' if at > 0 && line[..at].bytes().all(|b| b.is_ascii_digit()) => "\\.".to_owned(),
+        '.' if at > 0 && rest.starts_with(' ') && line[..at].bytes().all(|b| b.is_ascii_digit()) => {
+            "\\.".to_owned()
+        }
         _ => c.to_string(),
     }
 }
@@ -73,7 +75,7 @@ mod tests {
             ("a\n# Head\n> quote", r"a # Head \> quote"),
             (r"back\slash", r"back\\slash"),
             ("\u{202e}gnp.exe", "gnp.exe"),
-            ("12.50 a-b C# +1 5:30", "12\\.50 a-b C# +1 5:30"),
+            ("12.50 a-b C# +1 5:30", "12.50 a-b C# +1 5:30"),
         ] {
             assert_eq!(escaped(text, 1000), want);
         }

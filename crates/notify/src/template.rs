@@ -90,7 +90,7 @@ impl Template {
     }
 
     fn rendered(&self, alert: &Alert<'_>) -> Result<String, Error> {
-        let context = Value::from_iter(variables(alert));
+        let context = Value::from(variables(alert));
         let mut out = Bounded::default();
         self.environment.get_template(NAME)?.render_captured_to(context, &mut out)?;
         Ok(String::from_utf8_lossy(&out.0).into_owned())
@@ -146,7 +146,7 @@ fn variables(alert: &Alert<'_>) -> BTreeMap<&'static str, Value> {
         ("source", text(&alert.source)),
         ("item", text(&alert.item)),
         ("price_kind", Value::from(alert.price_kind.to_string())),
-        ("labels", Value::from_iter(labels)),
+        ("labels", Value::from(labels)),
         ("event", label("event")),
         ("section", label("section")),
         ("price", Value::from(alert.price.to_string())),
@@ -155,7 +155,7 @@ fn variables(alert: &Alert<'_>) -> BTreeMap<&'static str, Value> {
         ("currency", text(&alert.currency)),
         ("unit", text(alert.unit_or_currency())),
         ("observed_at", Value::from(alert.observed_at.to_string())),
-        ("slot", slot.map_or(Value::from(()), Value::from_iter)),
+        ("slot", slot.map_or(Value::from(()), Value::from)),
         ("url", maybe(alert.url.as_deref().map(str::to_owned))),
         ("summary", text(&alert.summary)),
     ])

@@ -165,3 +165,6 @@ fn refusal(status: StatusCode, reason: String) -> Outcome {
         _ => Outcome::Refused { reason },
     }
 }
+
+#[cfg(test)]
+mod tests;
