@@ -127,7 +127,7 @@ mod tests {
     async fn a_thread_that_hangs_is_waited_for_once_and_never_doubled() {
         let bounded = Bounded::default();
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let hung = bounded.run("hanging", move || drop(held.recv())).await;
+        let hung = bounded.run("hanging", move || held.recv().is_ok()).await;
         assert_eq!(hung.unwrap_err().reason, "timeout");
         let refused = bounded.run("looking", || ()).await.unwrap_err();
         assert!(refused.message.contains("still hangs"), "{refused}");

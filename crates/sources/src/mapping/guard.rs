@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use jaq_core::box_iter::box_once;
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{Bind, DataT, Exn, Lut, Native, data::HasLut, native::Fun};
-use jaq_json::Val;
+use jaq_json::{Num, Val};
 
 use super::input;
 use crate::bounded::STACK;
@@ -34,13 +35,17 @@ const DEPTH: usize = STACK / 2;
 /// Most bytes of a text, and most elements of a list or object, that pass through a part.
 const SIZE: usize = 128 * 1024 * 1024;
 const LENGTH: usize = 8 * 1024 * 1024;
-/// Deepest nesting of a value; deeper than any document may be.
+/// Deepest nesting of a value and longest path; deeper than any document may be.
 const NESTING: usize = 512;
+/// Most bits of a whole number.
+const BITS: u64 = 8192;
 /// Between two looks at the clock.
 const CLOCK: u64 = 64;
 
-/// Name of the function that watches; no filter can spell it.
+/// Names that no filter can spell: the function that watches, multiplication, and its factor.
 const TICK: &str = "!tick";
+const TIMES: &str = "!times";
+const FACTOR: &str = "$!factor";
 
 /// Functions of jaq that filters may use, beside what is defined in jq itself.
 const ALLOWED: &[&str] = &[
@@ -171,7 +176,7 @@ impl Halt {
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Halt::Time => write!(f, "the filter runs longer than {} s: look for a loop", TIME.as_secs()),
+            Halt::Time => f.write_str("the filter runs too long over one document: look for a loop"),
             Halt::Steps => write!(f, "the filter takes more than {STEPS} steps: look for a loop"),
             Halt::Depth => f.write_str("the filter recurses too deeply: look for a loop"),
             Halt::Size => f.write_str("the filter builds a value that is too large or too deeply nested"),
@@ -181,8 +186,8 @@ impl fmt::Display for Halt {
 
 impl<'a> Watch<'a> {
     /// Begins to watch; to be called on the stack that the filter will run on.
-    pub(super) fn new(lut: &'a Lut<Kind>) -> Watch<'a> {
-        Watch { lut, until: Instant::now() + TIME, steps: Cell::new(0), base: stack() }
+    pub(super) fn new(lut: &'a Lut<Kind>, time: Duration) -> Watch<'a> {
+        Watch { lut, until: Instant::now() + time, steps: Cell::new(0), base: stack() }
     }
 
     fn check(&self, value: &Val) -> Result<(), Halt> {
@@ -219,6 +224,7 @@ fn fits(value: &Val) -> bool {
             Val::Obj(map) if map.len() > LENGTH => return false,
             Val::Arr(list) => list.last(),
             Val::Obj(map) => map.last().map(|(_, value)| value),
+            Val::Num(Num::BigInt(number)) => return number.bits() <= BITS,
             _ => None,
         };
         match below {
@@ -239,12 +245,14 @@ pub(super) fn definitions<'s>() -> impl Iterator<Item = Def<&'s str>> {
 pub(super) fn functions() -> impl Iterator<Item = Fun<Kind>> {
     let all = jaq_core::funs::<Kind>().chain(jaq_std::funs::<Kind>()).chain(jaq_json::funs::<Kind>());
     let allowed = all.filter(|(name, _, _)| ALLOWED.contains(name));
-    let three = || [Bind::Var(()), Bind::Var(()), Bind::Var(())];
-    allowed.chain([
-        (TICK, [].into(), tick()),
-        ("range", three().into(), range()),
-        ("fromjson", [].into(), from_json()),
-    ])
+    let values = |n: usize| vec![Bind::Var(()); n].into();
+    let own = [
+        (TICK, values(0), tick()),
+        (TIMES, values(2), times()),
+        ("range", values(3), range()),
+        ("fromjson", values(0), from_json()),
+    ];
+    allowed.chain(own)
 }
 
 fn tick() -> Native<Kind> {
@@ -253,7 +261,10 @@ fn tick() -> Native<Kind> {
         box_once(checked.map(|()| value).map_err(|halt| Exn::halt(halt as i32)))
     })
     .with_paths(|(ctx, value)| {
-        let checked = ctx.data().check(&value.0);
+        let checked = match value.1.get(NESTING) {
+            Some(_) => Err(Halt::Size),
+            None => ctx.data().check(&value.0),
+        };
         box_once(checked.map(|()| value).map_err(|halt| Exn::halt(halt as i32)))
     })
     .with_update(|(ctx, value), update| match ctx.data().check(&value) {
@@ -294,6 +305,25 @@ fn range() -> Native<Kind> {
     })
 }
 
+/// `l * r`, which repeats texts: one step could fill the memory.
+fn times() -> Native<Kind> {
+    Native::<Kind>::new(|mut cv| {
+        let right = cv.0.pop_var();
+        let left = cv.0.pop_var();
+        let length = match (&left, &right) {
+            (Val::TStr(text) | Val::BStr(text), Val::Num(times))
+            | (Val::Num(times), Val::TStr(text) | Val::BStr(text)) => {
+                text.len() as f64 * times.to_string().parse::<f64>().unwrap_or(f64::MAX)
+            }
+            _ => 0.0,
+        };
+        if length > SIZE as f64 {
+            return box_once(Err(Exn::halt(Halt::Size as i32)));
+        }
+        box_once((left * right).map_err(Exn::from))
+    })
+}
+
 /// `fromjson` as strict and as bounded as the reading of a document.
 fn from_json() -> Native<Kind> {
     Native::<Kind>::new(|(_, value)| {
@@ -330,6 +360,16 @@ pub(super) fn watched<'s>(term: Term<&'s str>) -> Term<&'s str> {
             ticked(Term::Obj(members.collect()))
         }
         Term::Neg(inner) => ticked(Term::Neg(boxed(inner))),
+        Term::BinOp(left, BinaryOp::Math(Math::Mul), right) => {
+            ticked(Term::Call(TIMES, vec![watched(*left), watched(*right)]))
+        }
+        // `left *= right` is `right as $factor | left |= . * $factor`.
+        Term::BinOp(left, BinaryOp::UpdateMath(Math::Mul), right) => {
+            let product = Term::Call(TIMES, vec![Term::Id, Term::Var(FACTOR)]);
+            let update = Term::BinOp(boxed(left), BinaryOp::Update, Box::new(ticked(product)));
+            let bound = BinaryOp::Pipe(Some(Pattern::Var(FACTOR)));
+            ticked(Term::BinOp(boxed(right), bound, Box::new(update)))
+        }
         Term::BinOp(left, op, right) => {
             let op = match op {
                 BinaryOp::Pipe(Some(bound)) => BinaryOp::Pipe(Some(pattern(bound))),

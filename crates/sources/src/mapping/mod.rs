@@ -20,6 +20,7 @@ mod guard;
 mod input;
 mod output;
 mod program;
+mod recursion;
 
 use std::collections::HashMap;
 

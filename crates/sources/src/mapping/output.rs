@@ -136,16 +136,18 @@ fn instant(value: &Val) -> Result<(Time, Option<String>), String> {
             })?;
             return Ok((time, Some(text)));
         }
-        Val::Num(Num::Float(float)) if float.fract() == 0.0 && float.abs() < 9e15 => *float as i64,
-        Val::Num(number) => {
-            number.as_isize().and_then(|number| i64::try_from(number).ok()).ok_or_else(|| {
-                format!("{} is not a whole number of seconds or milliseconds", short(&number.to_string()))
-            })?
-        }
+        Val::Num(number) => whole(&number.to_string())?,
         other => return Err(format!("is {}, not a time", kind(other))),
     };
     let seconds = number.unsigned_abs() < SECONDS_END.unsigned_abs();
     Ok((if seconds { Time::from_seconds(number) } else { Time::from_millis(number) }, None))
+}
+
+/// A whole number, however it is written: `1746568800`, `1746568800.0`, `1.7465688e9`.
+fn whole(digits: &str) -> Result<i64, String> {
+    let refuse = || format!("{} is not a whole number of seconds or milliseconds", short(digits));
+    let number = parse_decimal(digits).map_err(|_| refuse())?;
+    if number.fract().is_zero() { i64::try_from(number).map_err(|_| refuse()) } else { Err(refuse()) }
 }
 
 fn slot(value: &Val) -> Result<(Slot, Option<String>, Option<String>), Wrong> {

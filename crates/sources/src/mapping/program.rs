@@ -1,5 +1,7 @@
 //! Compiling and running a filter.
 
+use std::time::Duration;
+
 use jaq_core::load::lex::{self, Lexer, Token};
 use jaq_core::load::parse::{self, Def, Parser, Term};
 use jaq_core::load::{Arena, File, Loader};
@@ -8,6 +10,7 @@ use jaq_json::Val;
 
 use super::FilterError;
 use super::guard::{self, Halt, Kind, Watch};
+use super::recursion;
 use crate::porssisahko::short;
 use crate::source::SourceError;
 
@@ -19,6 +22,8 @@ const STACK: usize = 256 * 1024 * 1024;
 /// A compiled filter.
 pub(super) struct Program {
     filter: Filter<Kind>,
+    /// Longest that it runs over one document.
+    pub(super) time: Duration,
 }
 
 /// A run that did not come to its end.
@@ -44,7 +49,7 @@ impl Program {
                 .map_err(|error| FilterError(format!("cannot be compiled: no thread for it: {error}")))?;
             thread.join().unwrap_or_else(|_| Err(FilterError("cannot be compiled by jaq".to_owned())))
         })?;
-        Ok(Program { filter })
+        Ok(Program { filter, time: guard::TIME })
     }
 
     /// Runs the filter and hands each output to `take`, until that refuses.
@@ -56,7 +61,7 @@ impl Program {
         input: Val,
         mut take: impl FnMut(Val) -> Result<(), SourceError>,
     ) -> Result<(), Stopped> {
-        let watch = Watch::new(&self.filter.lut);
+        let watch = Watch::new(&self.filter.lut, self.time);
         let context = Ctx::<Kind>::new(&watch, Vars::new([]));
         for output in self.filter.id.run((context, input)) {
             match output {
@@ -65,7 +70,7 @@ impl Program {
                     return Err(match raised.get_halt() {
                         Ok(code) => Stopped::Halted(Halt::of(code)),
                         Err(raised) => Stopped::Failed(match raised.get_err() {
-                            Ok(error) => brief(&error.to_string()),
+                            Ok(error) => brief(&told(error)),
                             Err(_) => "`break` without its `label`".to_owned(),
                         }),
                     });
@@ -73,6 +78,14 @@ impl Program {
             }
         }
         Ok(())
+    }
+}
+
+/// What a filter says with `error("...")`, or jaq by itself.
+fn told(error: jaq_core::Error<Val>) -> String {
+    match error.into_val() {
+        Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -85,7 +98,14 @@ fn brief(text: &str) -> String {
 }
 
 fn compile(jq: &str) -> Result<Filter<Kind>, FilterError> {
-    let main = Def { name: MAIN, args: Vec::new(), body: guard::watched(parse(jq)?) };
+    let term = parse(jq)?;
+    if let Some(name) = recursion::find(&term) {
+        return Err(FilterError(format!(
+            "defines `{name}`, which takes a filter as argument and calls itself: let it take values (`$x`), \
+             or use recurse, until or reduce"
+        )));
+    }
+    let main = Def { name: MAIN, args: Vec::new(), body: guard::watched(term) };
     let arena = Arena::default();
     let loader = Loader::new(guard::definitions().chain([main]));
     let modules = loader
