@@ -40,7 +40,7 @@ async fn main() -> Result<(), Error> {
 /// A look every two seconds.
 async fn live(memory: Arc<Memory>) {
     let mut chance = samples::Chance::new(77);
-    let mut prices: Vec<f64> = samples::listings().into_iter().map(|listing| listing.3).collect();
+    let mut prices = memory.latest(samples::TICKETS, &samples::listings());
     for number in 1_000_000.. {
         tokio::time::sleep(Duration::from_secs(2)).await;
         for (at, (item, event, section, _)) in samples::listings().into_iter().enumerate() {

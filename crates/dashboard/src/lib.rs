@@ -13,6 +13,7 @@
 
 mod api;
 mod assets;
+mod database;
 
 mod error;
 mod guard;

@@ -22,6 +22,7 @@ export class Filters {
     byId("event").addEventListener("change", (event) => this.#choose({ event: event.target.value || null, section: null }));
     byId("section").addEventListener("change", (event) => this.#choose({ section: event.target.value || null }));
     for (const end of ["from", "to"]) byId(end).addEventListener("change", () => this.#custom());
+    this.#ranges(false); // so that nothing jumps when the answer is there
   }
 
   /** The chosen monitor's facet, or undefined. */

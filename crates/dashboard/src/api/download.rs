@@ -34,7 +34,10 @@ const HEADER: [&str; 11] = [
 pub(super) async fn prices(State(context): State<Context>, question: Question) -> Result<Response, Failure> {
     let filter = question.filter()?;
     let name = file_name(filter.monitor.as_deref());
-    let rows = context.prices.export(&filter).take_until(context.stop.clone().cancelled_owned());
+    let mut rows = context.prices.export(&filter);
+    // The first row before the first byte: a store that cannot answer is told in words.
+    let first = context.ask(async { rows.next().await.transpose() }).await?;
+    let rows = stream::iter(first.map(Ok)).chain(rows).take_until(context.stop.clone().cancelled_owned());
     let heading = stream::once(async { csv(&[HEADER.map(String::from)]) });
     let stop = context.stop.clone();
     let body = rows.ready_chunks(ROWS_AT_ONCE).map(|rows| {

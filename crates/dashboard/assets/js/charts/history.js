@@ -95,7 +95,7 @@ export class HistoryChart {
         splitNumber: narrow ? 4 : 8,
         splitLine: { show: false },
         axisLine: { onZero: false, lineStyle: { color: colour("--line-strong") } },
-        axisLabel: { formatter: (at) => timeLabel(at) },
+        axisLabel: { formatter: (at) => timeLabel(at), margin: 12, alignMinLabel: "left", alignMaxLabel: "right" },
       }),
       yAxis: axis({
         type: "value",
