@@ -1,6 +1,6 @@
 //! Notification channels: one file (or folder) each, behind one trait.
 //!
-//! [`build`] turns a channel's settings into a [`Channel`]. A channel makes one attempt when asked
+//! [`build()`] turns a channel's settings into a [`Channel`]. A channel makes one attempt when asked
 //! and says what came of it; [`Pacer`] says when to try again and when to stop. Everything that
 //! reaches a person is treated as hostile on its way there (event titles are written by strangers),
 //! and no address, token or key of a channel is in any reason, log line or `Debug` text.
