@@ -141,21 +141,16 @@ impl Processor {
         }
         partition.swept = tick.at;
         let prefix = format!("{}/", tick.source);
-        let keys: Vec<Vec<u8>> = partition
-            .state
-            .keys()
-            .filter(|key| key.starts_with(prefix.as_bytes()))
-            .map(<[u8]>::to_vec)
-            .collect();
+        let detector = &self.detector;
+        let due = |(key, state): &(&[u8], &ItemState)| {
+            key.starts_with(prefix.as_bytes()) && detector.due(state, tick)
+        };
+        // Only keys for which time changes something are touched, and so written.
+        let keys: Vec<Vec<u8>> = partition.state.iter().filter(due).map(|(key, _)| key.to_vec()).collect();
         let mut alerts = Vec::new();
         for key in keys {
-            // A copy is tried first, so that keys for which time changes nothing are not written.
-            let Some(state) = partition.state.get(&key) else { continue };
-            let mut tried = state.clone();
-            match self.detector.tick(&mut tried, &key, tick, at, &mut alerts) {
-                TickEffect::Unchanged => {}
-                TickEffect::Changed => *partition.state.entry(&key) = tried,
-                TickEffect::Expired => partition.state.remove(&key),
+            if detector.tick(partition.state.entry(&key), &key, tick, at, &mut alerts) == TickEffect::Expired {
+                partition.state.remove(&key);
             }
         }
         alerts.iter().for_each(|alert| self.alert(alert, out));

@@ -151,6 +151,7 @@ pub(crate) fn failed(error: pricemonitor_store::Error) -> Error {
     match error {
         Store::Fenced(_) => Error::Fenced(text),
         Store::Newer(_) => Error::Newer(text),
+        Store::Incarnation(_) => Error::Position(text),
         error if error.is_transient() => Error::Retry(text),
         _ => Error::Storage(text),
     }

@@ -166,7 +166,7 @@ impl Sender {
                 return Ok(Next::End);
             }
             Outcome::Retry { reason } | Outcome::Ambiguous { reason } if next.give_up => {
-                tracing::error!(channel = name, "given up after {attempts} attempts: {reason}");
+                tracing::error!(channel = name, "given up after {} attempts: {reason}", attempts + 1);
                 self.health.ill(part, reason.clone());
                 self.finish(ids, DeliveryEnd::Refused, &format!("given up: {reason}")).await?;
             }
