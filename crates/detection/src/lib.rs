@@ -1,76 +1,45 @@
-//! The pure detection fold (signatures; bodies follow).
-#![allow(missing_docs, unused_variables)]
-use pricemonitor_model::persist::{Persist, PersistError};
-use pricemonitor_model::{Alert, Coordinates, Direction, MonitorId, Observation, PriceEvent, Rule, Tick};
+//! Detection: a pure fold from (state, rules, record) to (state, event, alerts).
+//!
+//! [`Detector`] holds the rules of a monitor, [`ItemState`] what is remembered of one item. Every
+//! observation gives one [`PriceEvent`](pricemonitor_model::PriceEvent) and any number of
+//! [`Alert`](pricemonitor_model::Alert)s; time enters through observations and ticks alone. Nothing
+//! here does I/O, reads a clock or knows of a log.
+//!
+//! An item is a *quote*, seen again and again, or a *schedule*, whose slots each have a price of
+//! their own, published ahead. What the rules mean for either is told in `docs/rules.md`; every
+//! example there is a test.
+//!
+//! # Guarantees
+//! - The same records in the same order give the same output, however they are batched and however
+//!   often the state is stored and read back in between.
+//! - No decision rounds: prices are exact, percentages are compared by cross-multiplication.
+//! - Never panics, whatever the prices, times and stored bytes.
+//!
+//! # Caveats
+//! - What a record fires may depend on the records before it, not on those behind it: the slots of a
+//!   run that are published later are not in the run's alert.
+//! - Currency and unit of a quote are remembered as a 64-bit hash.
 
-pub struct Detector {
-    rules: Vec<Rule>,
-}
-#[derive(Clone, Default, PartialEq, Debug)]
-pub struct ItemState {}
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TickEffect {
-    Unchanged,
-    Changed,
-    Expired,
-}
-impl Persist for ItemState {
-    fn encode(&self, out: &mut Vec<u8>) {}
-    fn decode(bytes: &[u8]) -> Result<Self, PersistError> {
-        Ok(ItemState {})
-    }
-}
-impl ItemState {
-    pub fn suppressed(&self) -> u64 {
-        0
-    }
-}
-impl Detector {
-    pub fn new(monitor: MonitorId, rules: Vec<Rule>) -> Detector {
-        Detector { rules }
-    }
-    pub fn key(observation: &Observation<'_>, buf: &mut Vec<u8>) {
-        buf.extend_from_slice(observation.source.as_bytes());
-        buf.push(b'/');
-        buf.extend_from_slice(observation.item.as_bytes());
-    }
-    pub fn needs_ticks(&self) -> bool {
-        false
-    }
-    pub fn due(&self, state: &ItemState, tick: &Tick<'_>) -> bool {
-        false
-    }
-    pub fn observe<'o>(
-        &self,
-        state: &mut ItemState,
-        o: Observation<'o>,
-        at: Coordinates,
-        alerts: &mut Vec<Alert<'o>>,
-    ) -> PriceEvent<'o> {
-        PriceEvent {
-            source: o.source,
-            item: o.item,
-            labels: o.labels,
-            price: o.price,
-            previous: None,
-            delta: None,
-            percent: None,
-            direction: Direction::First,
-            currency: o.currency,
-            unit: o.unit,
-            observed_at: o.observed_at,
-            slot: o.slot,
-            coordinates: at,
-        }
-    }
-    pub fn tick(
-        &self,
-        state: &mut ItemState,
-        key: &[u8],
-        tick: &Tick<'_>,
-        at: Coordinates,
-        alerts: &mut Vec<Alert<'static>>,
-    ) -> TickEffect {
-        TickEffect::Unchanged
-    }
-}
+mod bytes;
+mod compiled;
+mod detector;
+mod encode;
+mod hit;
+mod level;
+mod movement;
+mod quote;
+mod runs;
+mod schedule;
+mod state;
+mod summary;
+
+pub use detector::{Detector, TickEffect};
+use pricemonitor_model::Millis;
+pub use state::ItemState;
+
+/// A series that was not seen for longer (30 days of record time) begins anew and leaves the state.
+pub const STATE_RETENTION: Millis = 30 * 24 * 3_600_000;
+/// A slot that ended longer ago (48 hours of record time) leaves the state.
+pub const SLOT_RETENTION: Millis = 48 * 3_600_000;
+/// Most slots that are remembered of one item: more than a year of hours. The earliest go first.
+pub const MAX_SLOTS: usize = 10_000;

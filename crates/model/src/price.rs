@@ -38,14 +38,15 @@ pub fn parse_decimal(text: &str) -> Result<Decimal, PriceError> {
 }
 
 /// Is the move from `from` to `to` at least `percent` percent of `from`, in either direction?
-/// `None` when `from` is zero or negative: a percent change is then not defined.
+/// `None` when `from` is zero or negative: a percent change is then not defined. Also when the
+/// numbers are far beyond [`MAX_MAGNITUDE`] and do not fit.
 ///
 /// `|to - from| * 100 >= percent * from`, without a division.
 pub fn moved_by_percent(from: Decimal, to: Decimal, percent: Decimal) -> Option<bool> {
     if from <= Decimal::ZERO {
         return None;
     }
-    let moved = (to - from).abs().checked_mul(Decimal::ONE_HUNDRED)?;
+    let moved = to.checked_sub(from)?.abs().checked_mul(Decimal::ONE_HUNDRED)?;
     Some(moved >= percent.checked_mul(from)?)
 }
 
@@ -55,7 +56,7 @@ pub fn percent_change(from: Decimal, to: Decimal) -> Option<Decimal> {
     if from <= Decimal::ZERO {
         return None;
     }
-    let percent = (to - from).checked_mul(Decimal::ONE_HUNDRED)?.checked_div(from)?;
+    let percent = to.checked_sub(from)?.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(from)?;
     let mut rounded = percent.round_dp_with_strategy(1, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
     rounded.rescale(1);
     Some(rounded)
