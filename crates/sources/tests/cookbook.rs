@@ -18,7 +18,13 @@ fn filter(heading: &str) -> String {
     block.lines().map(|line| line.trim_start().to_owned() + "\n").collect()
 }
 
-fn map(heading: &str, input: MappingInput, currency: Option<&str>, unit: Option<&str>, document: &[u8]) -> Vec<Observation<'static>> {
+fn map(
+    heading: &str,
+    input: MappingInput,
+    currency: Option<&str>,
+    unit: Option<&str>,
+    document: &[u8],
+) -> Vec<Observation<'static>> {
     let reader = ReaderSettings::Mapping {
         input,
         jq: filter(heading),
@@ -62,7 +68,8 @@ fn energy_charts_parallel_arrays_become_slots() {
 
 #[test]
 fn section_listings_keep_both_prices_and_skip_what_has_none() {
-    let all = map("Ticket listings (JSON)", MappingInput::Json, None, None, include_bytes!("data/listings.json"));
+    let all =
+        map("Ticket listings (JSON)", MappingInput::Json, None, None, include_bytes!("data/listings.json"));
     assert_eq!(all.len(), 2);
     let o = &all[0];
     assert_eq!((&*o.item, &*o.currency, o.quantity), ("9371369/1192865774", "USD", Some(1)));
@@ -74,9 +81,17 @@ fn section_listings_keep_both_prices_and_skip_what_has_none() {
 
 #[test]
 fn listings_in_csv_with_cr_line_ends_are_read_too() {
-    let all = map("Ticket listings (CSV)", MappingInput::Csv, Some("USD"), None, include_bytes!("data/listings.csv"));
-    let read: Vec<_> =
-        all.iter().map(|o| (&*o.item, o.price.to_string(), o.labels.get("section"), o.labels.get("row"))).collect();
+    let all = map(
+        "Ticket listings (CSV)",
+        MappingInput::Csv,
+        Some("USD"),
+        None,
+        include_bytes!("data/listings.csv"),
+    );
+    let read: Vec<_> = all
+        .iter()
+        .map(|o| (&*o.item, o.price.to_string(), o.labels.get("section"), o.labels.get("row")))
+        .collect();
     assert_eq!(
         read,
         [

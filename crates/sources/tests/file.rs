@@ -83,7 +83,9 @@ async fn a_torn_empty_or_wrong_file_leaves_the_last_good_content() {
     assert_eq!(polled.sent().await, ["1", "2"]);
     let good = polled.checkpoint.clone();
     let next = hourly(&["1", "2.5", "3"]);
-    for bad in ["", "\n", &next[..next.len() / 2], &next[..next.len() - 1], "{\"prices\":[]}", "<html>", "\0\0"] {
+    for bad in
+        ["", "\n", &next[..next.len() / 2], &next[..next.len() - 1], "{\"prices\":[]}", "<html>", "\0\0"]
+    {
         fs::write(&path, bad).unwrap();
         let (reason, message) = polled.fails().await;
         assert_eq!(reason, "malformed");
@@ -176,7 +178,7 @@ async fn a_file_that_may_not_be_read_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
     fs::write(&path, hourly(&["1"])).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         return; // this user may read everything
     }
@@ -237,7 +239,8 @@ async fn a_large_file_is_compared_by_content_too() {
 async fn quotes_are_all_sent_again_when_the_file_changes_and_another_mapping_reads_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
-    let source = |jq: &str| build(&file("a.json", mapping(MappingInput::Json, jq)), &context(folder.path())).unwrap();
+    let source =
+        |jq: &str| build(&file("a.json", mapping(MappingInput::Json, jq)), &context(folder.path())).unwrap();
     fs::write(&path, r#"{"a":1,"b":2}"#).unwrap();
     let mut polled = Polled::new(source("to_entries[] | {item: .key, price: .value}"));
     let first = polled.poll().await.unwrap().unwrap();

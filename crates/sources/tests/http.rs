@@ -6,7 +6,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pricemonitor_config::{MappingInput, ReaderSettings, SecretRef, SecretString, Secrets, SourceKind, SourceSettings};
+use pricemonitor_config::{
+    MappingInput, ReaderSettings, SecretRef, SecretString, Secrets, SourceKind, SourceSettings,
+};
 use pricemonitor_sources::{Context, build, check};
 use support::{AT, PORSSISAHKO, Polled, hourly, mapping, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,7 +85,8 @@ fn url(listener: &TcpListener) -> String {
 }
 
 fn answer(status: &str, headers: &str, body: &[u8]) -> Act {
-    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
     Act::Send([head.as_bytes(), body].concat())
 }
 
@@ -162,7 +165,8 @@ async fn the_same_document_without_etag_is_unchanged() {
 
 #[tokio::test]
 async fn nothing_published_yet_is_no_failure() {
-    let server = Server::once(Act::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec())).await;
+    let server =
+        Server::once(Act::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec())).await;
     assert!(polled(&http(&server.url, false)).poll().await.unwrap().is_none());
 }
 

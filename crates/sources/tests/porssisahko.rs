@@ -82,13 +82,19 @@ fn what_is_wrong_is_told_with_its_place() {
         (one("0.0000000001", start, end), "prices[2].price: 0.0000000001 is out of range"),
         (one(&"9".repeat(5000), start, end), "prices[2].price: `999"),
         (one("1", "5", end), "prices[2].startDate: 5 is not a text"),
-        (one("1", "\"2026-01-04T05:00:00\"", end), "prices[2].startDate: `2026-01-04T05:00:00` is not a time"),
+        (
+            one("1", "\"2026-01-04T05:00:00\"", end),
+            "prices[2].startDate: `2026-01-04T05:00:00` is not a time",
+        ),
         (one("1", "\"yesterday\"", end), "prices[2].startDate"),
         (one("1", start, "null"), "prices[2].endDate: is missing"),
         (one("1", start, start), "prices[2].endDate: 2026-01-04T05:00:00.000Z is not after the start"),
         (one("1", end, start), "prices[2].endDate"),
         (one("1", "\"2026-01-04T01:30:00Z\"", "\"2026-01-04T02:30:00Z\""), "prices[1] and prices[2] overlap"),
-        (one("2", "\"2026-01-04T01:00:00Z\"", "\"2026-01-04T02:00:00Z\""), "prices[1] and prices[2] have the same slot"),
+        (
+            one("2", "\"2026-01-04T01:00:00Z\"", "\"2026-01-04T02:00:00Z\""),
+            "prices[1] and prices[2] have the same slot",
+        ),
         (r#"{"price":1,"price":2,"startDate":"a","endDate":"b"}"#.to_owned(), "prices[2]: not an object"),
     ] {
         let message = refused(&at(entry));
@@ -100,14 +106,27 @@ fn what_is_wrong_is_told_with_its_place() {
 #[test]
 fn documents_of_another_kind_are_refused() {
     for document in [
-        "", "  \n", "null", "[]", "{}", "5", "\"prices\"", r#"{"prices":null}"#, r#"{"prices":{}}"#,
-        r#"{"prices":[]}"#, r#"{"prices":"[]"}"#, r#"{"prices":[],"prices":[]}"#, "<html></html>", "{\"prices\":[",
+        "",
+        "  \n",
+        "null",
+        "[]",
+        "{}",
+        "5",
+        "\"prices\"",
+        r#"{"prices":null}"#,
+        r#"{"prices":{}}"#,
+        r#"{"prices":[]}"#,
+        r#"{"prices":"[]"}"#,
+        r#"{"prices":[],"prices":[]}"#,
+        "<html></html>",
+        "{\"prices\":[",
     ] {
         refused(document);
     }
     assert!(refused(&format!("{} x", hourly(&["1"]))).contains("trailing"));
     assert!(refused(&format!("{0}{0}", hourly(&["1"]))).contains("trailing"));
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("{}".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("{}".encode_utf16().flat_map(u16::to_le_bytes)).collect();
     assert!(read(&utf16).unwrap_err().message.contains("UTF-16"));
     assert!(read(b"{\"prices\":[\xff]}").unwrap_err().message.contains("byte 11"));
     assert!(read(&vec![b' '; (1 << 20) + 1]).unwrap_err().reason == "too_large");

@@ -337,12 +337,19 @@ fn from_json() -> Native<Kind> {
 }
 
 /// A definition whose every part is watched.
-pub(super) fn definition<'s>(def: Def<&'s str>) -> Def<&'s str> {
+pub(super) fn definition(def: Def<&str>) -> Def<&str> {
     Def { name: def.name, args: def.args, body: watched(def.body) }
 }
 
+/// `f` as `tick | f | tick`, for what builds values: they may go on as arguments, where the
+/// next part does not see them as its input.
+fn judged(term: Term<&str>) -> Term<&str> {
+    let tick = Box::new(Term::Call(TICK, Vec::new()));
+    Term::BinOp(Box::new(ticked(term)), BinaryOp::Pipe(None), tick)
+}
+
 /// `f` as `tick | f`.
-fn ticked<'s>(term: Term<&'s str>) -> Term<&'s str> {
+fn ticked(term: Term<&str>) -> Term<&str> {
     let tick = Box::new(Term::Call(TICK, Vec::new()));
     Term::BinOp(tick, BinaryOp::Pipe(None), Box::new(term))
 }
@@ -353,15 +360,16 @@ pub(super) fn watched<'s>(term: Term<&'s str>) -> Term<&'s str> {
     match term {
         // One value at once, or no work that the size of a value would not bound.
         Term::Id | Term::Recurse | Term::Num(_) | Term::Var(_) | Term::Break(_) | Term::Arr(None) => term,
-        Term::Str(format, parts) => ticked(Term::Str(format, text(parts))),
-        Term::Arr(Some(inner)) => ticked(Term::Arr(Some(boxed(inner)))),
+        Term::Str(_, ref parts) if !parts.iter().any(|part| matches!(part, StrPart::Term(_))) => term,
+        Term::Str(format, parts) => judged(Term::Str(format, text(parts))),
+        Term::Arr(Some(inner)) => judged(Term::Arr(Some(boxed(inner)))),
         Term::Obj(members) => {
             let members = members.into_iter().map(|(name, value)| (key(name), value.map(watched)));
-            ticked(Term::Obj(members.collect()))
+            judged(Term::Obj(members.collect()))
         }
         Term::Neg(inner) => ticked(Term::Neg(boxed(inner))),
         Term::BinOp(left, BinaryOp::Math(Math::Mul), right) => {
-            ticked(Term::Call(TIMES, vec![watched(*left), watched(*right)]))
+            judged(Term::Call(TIMES, vec![watched(*left), watched(*right)]))
         }
         // `left *= right` is `right as $factor | left |= . * $factor`.
         Term::BinOp(left, BinaryOp::UpdateMath(Math::Mul), right) => {
@@ -369,6 +377,9 @@ pub(super) fn watched<'s>(term: Term<&'s str>) -> Term<&'s str> {
             let update = Term::BinOp(boxed(left), BinaryOp::Update, Box::new(ticked(product)));
             let bound = BinaryOp::Pipe(Some(Pattern::Var(FACTOR)));
             ticked(Term::BinOp(boxed(right), bound, Box::new(update)))
+        }
+        Term::BinOp(left, op @ BinaryOp::Math(_), right) => {
+            judged(Term::BinOp(boxed(left), op, boxed(right)))
         }
         Term::BinOp(left, op, right) => {
             let op = match op {
@@ -413,7 +424,7 @@ fn text<'s>(parts: Vec<StrPart<&'s str, Term<&'s str>>>) -> Vec<StrPart<&'s str,
 }
 
 /// A member's name keeps its shape: `{a}` and `{$x}` mean something because of it.
-fn key<'s>(name: Term<&'s str>) -> Term<&'s str> {
+fn key(name: Term<&str>) -> Term<&str> {
     match name {
         Term::Str(format, parts) => Term::Str(format, text(parts)),
         Term::Var(_) => name,
@@ -421,7 +432,7 @@ fn key<'s>(name: Term<&'s str>) -> Term<&'s str> {
     }
 }
 
-fn pattern<'s>(bound: Pattern<&'s str>) -> Pattern<&'s str> {
+fn pattern(bound: Pattern<&str>) -> Pattern<&str> {
     match bound {
         Pattern::Var(_) => bound,
         Pattern::Arr(inner) => Pattern::Arr(inner.into_iter().map(pattern).collect()),

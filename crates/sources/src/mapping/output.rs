@@ -4,6 +4,7 @@ use jaq_json::{Num, Val};
 use pricemonitor_model::price::{MAX_SCALE, parse_decimal};
 use pricemonitor_model::{AsWritten, Availability, Decimal, Labels, Observation, Slot, Time};
 
+use super::program::brief;
 use crate::porssisahko::{exclusive, in_range, short};
 
 const MEMBERS: &str =
@@ -34,7 +35,7 @@ impl Shape<'_> {
         let member =
             |name: &str| members.get(&Val::from(name.to_owned())).filter(|v| !matches!(v, Val::Null));
         if let Some(name) = members.keys().find(|name| !known(name)) {
-            return Err(format!(" has a member {}; there are {MEMBERS}", short(&name.to_string())));
+            return Err(format!(" has a member {}; there are {MEMBERS}", brief(name)));
         }
         if !members.contains_key(&Val::from("price".to_owned())) {
             return Err(".price: is missing; `null` says that there is none now".to_owned());

@@ -1,5 +1,6 @@
 //! Compiling and running a filter.
 
+use std::fmt;
 use std::time::Duration;
 
 use jaq_core::load::lex::{self, Lexer, Token};
@@ -16,6 +17,8 @@ use crate::source::SourceError;
 
 /// Name of the definition that a filter becomes.
 const MAIN: &str = "pricemonitor_mapping";
+/// Most characters of an error's text.
+const BRIEF: usize = 200;
 /// Address space for the stack of the compiler: it recurses with the filter's text.
 const STACK: usize = 256 * 1024 * 1024;
 
@@ -70,7 +73,7 @@ impl Program {
                     return Err(match raised.get_halt() {
                         Ok(code) => Stopped::Halted(Halt::of(code)),
                         Err(raised) => Stopped::Failed(match raised.get_err() {
-                            Ok(error) => brief(&told(error)),
+                            Ok(error) => told(&error),
                             Err(_) => "`break` without its `label`".to_owned(),
                         }),
                     });
@@ -82,19 +85,37 @@ impl Program {
 }
 
 /// What a filter says with `error("...")`, or jaq by itself.
-fn told(error: jaq_core::Error<Val>) -> String {
-    match error.into_val() {
-        Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
-        other => other.to_string(),
-    }
+fn told(error: &jaq_core::Error<Val>) -> String {
+    let text = brief(error);
+    // A text comes as JSON.
+    let inner = text.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
+    inner.unwrap_or(&text).to_owned()
 }
 
-/// An error's text: it may quote the whole document.
-fn brief(text: &str) -> String {
-    match text.char_indices().nth(200) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+/// The beginning of what may be very long: an error can quote the whole document, and a value can
+/// be written much longer than it is held.
+pub(super) fn brief(shown: &impl fmt::Display) -> String {
+    struct Beginning(String);
+    impl fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let room = BRIEF.saturating_sub(self.0.chars().count());
+            match text.char_indices().nth(room) {
+                Some((end, _)) => {
+                    self.0.push_str(&text[..end]);
+                    Err(fmt::Error)
+                }
+                None => {
+                    self.0.push_str(text);
+                    Ok(())
+                }
+            }
+        }
     }
+    let mut beginning = Beginning(String::new());
+    if fmt::Write::write_fmt(&mut beginning, format_args!("{shown}")).is_err() {
+        beginning.0.push_str("...");
+    }
+    beginning.0
 }
 
 fn compile(jq: &str) -> Result<Filter<Kind>, FilterError> {

@@ -30,14 +30,16 @@ impl<'s> Search<'s> {
                 _ => None,
             }),
             Term::Arr(inner) => self.maybe(inner.as_deref()),
-            Term::Obj(members) => {
-                members.iter().find_map(|(name, value)| self.term(name).or_else(|| self.maybe(value.as_ref())))
-            }
+            Term::Obj(members) => members
+                .iter()
+                .find_map(|(name, value)| self.term(name).or_else(|| self.maybe(value.as_ref()))),
             Term::Neg(inner) | Term::Label(_, inner) => self.term(inner),
-            Term::BinOp(left, op, right) => self.term(left).or_else(|| self.term(right)).or_else(|| match op {
-                BinaryOp::Pipe(Some(bound)) => self.pattern(bound),
-                _ => None,
-            }),
+            Term::BinOp(left, op, right) => {
+                self.term(left).or_else(|| self.term(right)).or_else(|| match op {
+                    BinaryOp::Pipe(Some(bound)) => self.pattern(bound),
+                    _ => None,
+                })
+            }
             Term::Fold(_, values, bound, terms) => {
                 self.term(values).or_else(|| self.all(terms)).or_else(|| self.pattern(bound))
             }

@@ -121,9 +121,19 @@ fn a_document_is_refused_as_a_whole_with_its_problems_named() {
 }
 
 #[test]
+fn an_error_that_quotes_a_value_of_any_size_is_short() {
+    for jq in ["reduce range(60) as $i (1; [., .]) | error", "reduce range(60) as $i (1; [., .]) | .a"] {
+        let error = read(jq, "{}").unwrap_err();
+        assert!(error.message.len() < 300, "{error}");
+    }
+}
+
+#[test]
 fn overlapping_slots_of_one_item_are_refused() {
     let two = |second: &str| {
-        format!(r#"{{item: "FI", price: 1, slot: {{start: 0, end: 3600}}}}, {{item: {second}, price: 1, slot: {{start: 1800, end: 5400}}}}"#)
+        format!(
+            r#"{{item: "FI", price: 1, slot: {{start: 0, end: 3600}}}}, {{item: {second}, price: 1, slot: {{start: 1800, end: 5400}}}}"#
+        )
     };
     assert!(read(&two("\"FI\""), "{}").unwrap_err().message.contains("overlap"));
     assert_eq!(read(&two("\"SE\""), "{}").unwrap().observations.len(), 2);
@@ -164,7 +174,9 @@ fn what_reads_anything_but_the_document_does_not_exist() {
         let error = mapping(jq).err().unwrap_or_else(|| panic!("{jq} compiles"));
         assert!(error.0.contains(&format!("`{name}")), "{jq}: {error:?}");
     }
-    for jq in ["import \"a\" as a; .", "include \"a\"; .", "import \"a\" as $a; .", "\"\\(env)\"", "{env: env}"] {
+    for jq in
+        ["import \"a\" as a; .", "include \"a\"; .", "import \"a\" as $a; .", "\"\\(env)\"", "{env: env}"]
+    {
         assert!(mapping(jq).is_err(), "{jq}");
     }
 }
@@ -233,6 +245,9 @@ fn a_filter_that_recurses_or_grows_without_end_is_stopped_before_it_hurts() {
         "path(last(recurse(.b)))",
         "def f($x): f($x + 1); f(1)",
         "def f($x): . as $y | f($x + 1); f(1)",
+        "def f($x): f($x + $x); f([1])",
+        "def f($x): f({a: $x}); f(1)",
+        "def f($x): f(\"\\($x)\\($x)\"); f(1)",
         "def f($x): if . then f([$x]) else . end; f(1)",
     ] {
         let error = read(jq, r#"{"a":{"a":1}}"#).map(|d| d.observations.len()).unwrap_err();
@@ -251,7 +266,9 @@ fn a_definition_that_feeds_itself_with_filters_is_refused() {
     ] {
         assert!(mapping(jq).is_err_and(|error| error.0.starts_with("defines `f`")), "{jq}");
     }
-    for jq in ["def f(g): g | g; f(f(.))", "def f(g): 1; def f(g; h): f(g); f(.; .)", "def f($x): f($x); f(1)"] {
+    for jq in
+        ["def f(g): g | g; f(f(.))", "def f(g): 1; def f(g; h): f(g); f(.; .)", "def f($x): f($x); f(1)"]
+    {
         assert!(mapping(jq).is_ok(), "{jq}");
     }
 }
@@ -360,7 +377,9 @@ fn json_that_is_not_json_is_refused_also_where_jaq_would_take_it() {
     let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
     assert!(read(ONE, &deep).unwrap_err().message.contains("levels deep"));
     let inside = format!("{{\"price\":\"{deep}\"}}");
-    assert!(read(r#"{item: "x", price: (.price | fromjson)}"#, &inside).unwrap_err().message.contains("deep"));
+    assert!(
+        read(r#"{item: "x", price: (.price | fromjson)}"#, &inside).unwrap_err().message.contains("deep")
+    );
     assert!(read(ONE, r#"{"price":1,"a":"[[[[\"]]]]\\"}"#).is_ok());
 }
 

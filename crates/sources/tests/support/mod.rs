@@ -9,15 +9,15 @@ use pricemonitor_model::Time;
 use pricemonitor_sources::{Context, Poll, Snapshot, Source};
 
 /// 2025-05-07T12:00:00Z: amid the slots of `latest-prices.json`.
-pub const AT: Time = Time::from_seconds(1_746_619_200);
+pub(crate) const AT: Time = Time::from_seconds(1_746_619_200);
 
-pub fn settings(kind: SourceKind) -> SourceSettings {
+pub(crate) fn settings(kind: SourceKind) -> SourceSettings {
     SourceSettings { name: "spot".to_owned(), interval: Duration::from_secs(10), kind }
 }
 
-pub const PORSSISAHKO: ReaderSettings = ReaderSettings::Format(Format::Porssisahko);
+pub(crate) const PORSSISAHKO: ReaderSettings = ReaderSettings::Format(Format::Porssisahko);
 
-pub fn mapping(input: MappingInput, jq: &str) -> ReaderSettings {
+pub(crate) fn mapping(input: MappingInput, jq: &str) -> ReaderSettings {
     ReaderSettings::Mapping {
         input,
         jq: jq.to_owned(),
@@ -27,16 +27,16 @@ pub fn mapping(input: MappingInput, jq: &str) -> ReaderSettings {
     }
 }
 
-pub fn file(path: impl AsRef<Path>, reader: ReaderSettings) -> SourceSettings {
+pub(crate) fn file(path: impl AsRef<Path>, reader: ReaderSettings) -> SourceSettings {
     settings(SourceKind::File { path: path.as_ref().to_owned(), reader, max_size: 1 << 20 })
 }
 
-pub fn context(base_dir: &Path) -> Context {
+pub(crate) fn context(base_dir: &Path) -> Context {
     Context { base_dir: base_dir.to_owned(), ..Context::default() }
 }
 
 /// A document with one slot an hour, from `AT` on, newest first.
-pub fn hourly(prices: &[&str]) -> String {
+pub(crate) fn hourly(prices: &[&str]) -> String {
     let slots = prices.iter().enumerate().rev().map(|(hour, price)| {
         let start = AT.plus(hour as i64 * 3_600_000);
         let end = start.plus(3_600_000);
@@ -46,23 +46,23 @@ pub fn hourly(prices: &[&str]) -> String {
 }
 
 /// What a snapshot sends: the prices in order.
-pub fn prices(snapshot: &Snapshot) -> Vec<String> {
+pub(crate) fn prices(snapshot: &Snapshot) -> Vec<String> {
     snapshot.observations.iter().map(|o| o.price.to_string()).collect()
 }
 
 /// A source together with its committed checkpoint, as the producer keeps it.
-pub struct Polled {
-    pub source: Box<dyn Source>,
-    pub checkpoint: Option<Vec<u8>>,
+pub(crate) struct Polled {
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) checkpoint: Option<Vec<u8>>,
 }
 
 impl Polled {
-    pub fn new(source: Box<dyn Source>) -> Polled {
+    pub(crate) fn new(source: Box<dyn Source>) -> Polled {
         Polled { source, checkpoint: None }
     }
 
     /// Polls and commits; `None` for unchanged.
-    pub async fn poll(&mut self) -> Result<Option<Snapshot>, pricemonitor_sources::SourceError> {
+    pub(crate) async fn poll(&mut self) -> Result<Option<Snapshot>, pricemonitor_sources::SourceError> {
         match self.source.poll(AT, self.checkpoint.as_deref()).await? {
             Poll::Unchanged => Ok(None),
             Poll::Snapshot(snapshot) => {
@@ -73,12 +73,12 @@ impl Polled {
     }
 
     /// Polls and commits; the prices that were sent, none for unchanged.
-    pub async fn sent(&mut self) -> Vec<String> {
+    pub(crate) async fn sent(&mut self) -> Vec<String> {
         self.poll().await.unwrap().map(|snapshot| prices(&snapshot)).unwrap_or_default()
     }
 
     /// Polls; the reason of the failure.
-    pub async fn fails(&mut self) -> (&'static str, String) {
+    pub(crate) async fn fails(&mut self) -> (&'static str, String) {
         let error = self.poll().await.unwrap_err();
         (error.reason, error.message)
     }
