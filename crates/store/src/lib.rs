@@ -5,6 +5,7 @@
 //! record has its effect exactly once ([`Database::write_history`], [`Database::accept_alerts`],
 //! [`csv::CsvSink`]).
 
+mod cells;
 mod claim;
 pub mod csv;
 mod database;

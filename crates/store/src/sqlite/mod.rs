@@ -1,154 +1,148 @@
-#![allow(clippy::todo, unused_variables, missing_docs)]
-//! Being written.
-use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Written};
-use crate::error::Result;
-use crate::outbox::{DeliveryEnd, Pending, PendingCount};
-use crate::query::{AlertRow, Bar, Cursor, ExportRow, Facets, Filter, History, HourCell, Statistics};
-use crate::writer::HistoryWriter;
-use futures::stream::BoxStream;
-use pricemonitor_model::{Alert, AlertId, Incarnation, Millis, MonitorId, Time};
+//! The store on SQLite.
+
+mod alerts;
+mod ask;
+mod claims;
+mod failure;
+mod history;
+mod maintain;
+mod outbox;
+
 use std::path::Path;
 use std::time::Duration;
+
+use pricemonitor_model::{MonitorId, Time};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlitePool, Transaction};
+
+use crate::claim::MonitorKey;
+use crate::error::{Error, Result};
+use failure::failure;
+
+/// Questions that are answered at the same time; more wait.
+const READERS: u32 = 4;
+/// How long a writer waits for another one, in this process or another.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+
+/// One SQLite file.
+///
+/// There is one connection for all writers, which wait for it in order, so that the writers of this
+/// process never meet SQLite's own lock; readers see the last commit and block nobody.
 #[derive(Clone, Debug)]
-pub(crate) struct Sqlite;
+pub(crate) struct Sqlite {
+    write: SqlitePool,
+    read: SqlitePool,
+}
+
+/// A transaction.
+type Tx = Transaction<'static, sqlx::Sqlite>;
+
 impl Sqlite {
     pub(crate) async fn open(path: &Path) -> Result<Sqlite> {
-        todo!()
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Error::file("cannot make the folder", folder, &error))?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE)
+            .foreign_keys(true)
+            // Long write-ahead logs save writing the same page again and again under load.
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
+            .row_buffer_size(256)
+            .disable_statement_logging();
+        migrate(path, &options).await?;
+        let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
+        let write =
+            pool(1).connect_with(options.clone().pragma("cache_size", "-16384")).await.map_err(failed)?;
+        let read = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(failed)?;
+        Ok(Sqlite { write, read })
     }
-    pub(crate) fn export(&self, filter: &Filter) -> BoxStream<'static, Result<ExportRow>> {
-        todo!()
+
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
     }
+
     pub(crate) async fn register(
         &self,
         monitor: &MonitorId,
         retention: Duration,
         now: Time,
     ) -> Result<MonitorKey> {
-        todo!()
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        // The same again at every start must not cost a write.
+        let known = sqlx::query("SELECT id FROM monitors WHERE monitor = ?1 AND retention = ?2")
+            .bind(monitor.as_str())
+            .bind(retention)
+            .fetch_optional(&self.read)
+            .await
+            .map_err(|error| failure("cannot look up the monitor", &error))?;
+        if let Some(row) = known {
+            return Ok(MonitorKey(row.get(0)));
+        }
+        let row = sqlx::query(
+            "INSERT INTO monitors (monitor, retention, registered_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (monitor) DO UPDATE SET retention = excluded.retention RETURNING id",
+        )
+        .bind(monitor.as_str())
+        .bind(retention)
+        .bind(now.millis())
+        .fetch_one(&self.write)
+        .await
+        .map_err(|error| failure("cannot register the monitor", &error))?;
+        Ok(MonitorKey(row.get(0)))
     }
-    pub(crate) async fn close(&self) {
-        todo!()
+
+    /// Begins a transaction that has the right to write from the start.
+    async fn begin(&self) -> Result<Tx> {
+        let begun = self.write.begin_with("BEGIN IMMEDIATE").await;
+        begun.map_err(|error| failure("cannot begin to write to the database", &error))
     }
-    pub(crate) async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
-        todo!()
+
+    /// Begins a transaction in which all questions have one state of the data before them.
+    async fn look(&self) -> Result<Tx> {
+        self.read.begin().await.map_err(|error| failure("cannot read the database", &error))
     }
-    pub(crate) async fn write_history(
-        &self,
-        writer: &mut HistoryWriter,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        partition: u32,
-        rows: &[HistoryRow<'_>],
-        next_offset: u64,
-    ) -> Result<Written> {
-        todo!()
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE * 3)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// Brings the tables to this program's version.
+async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
+    let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
+    let mut connection = options.connect().await.map_err(failed)?;
+    let mut result = MIGRATIONS.run(&mut connection).await;
+    if result.is_err() {
+        // Another process may have made the tables between our look and our turn.
+        result = MIGRATIONS.run(&mut connection).await;
     }
-    pub(crate) async fn accept_alerts(
-        &self,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        partition: u32,
-        alerts: &[(Alert<'static>, Vec<String>)],
-        next_offset: u64,
-        now: Time,
-    ) -> Result<u64> {
-        todo!()
-    }
-    pub(crate) async fn due(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        now: Time,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
-        todo!()
-    }
-    pub(crate) async fn attempting(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        now: Time,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub(crate) async fn delivered(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        message_id: Option<&str>,
-        now: Time,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub(crate) async fn failed(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        reason: &str,
-        next_attempt: Time,
-        ambiguous: bool,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub(crate) async fn finish(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        end: DeliveryEnd,
-        reason: &str,
-        now: Time,
-    ) -> Result<()> {
-        todo!()
-    }
-    pub(crate) async fn lease(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        owner: &str,
-        now: Time,
-        ttl: Millis,
-    ) -> Result<bool> {
-        todo!()
-    }
-    pub(crate) async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
-        todo!()
-    }
-    pub(crate) async fn facets(&self) -> Result<Facets> {
-        todo!()
-    }
-    pub(crate) async fn statistics(&self, filter: &Filter) -> Result<Statistics> {
-        todo!()
-    }
-    pub(crate) async fn history(
-        &self,
-        filter: &Filter,
-        max_lines: usize,
-        max_points: usize,
-    ) -> Result<History> {
-        todo!()
-    }
-    pub(crate) async fn distribution(&self, filter: &Filter, bars: usize) -> Result<Vec<Bar>> {
-        todo!()
-    }
-    pub(crate) async fn hour_profile(&self, filter: &Filter, time_zone: &str) -> Result<Vec<HourCell>> {
-        todo!()
-    }
-    pub(crate) async fn alerts(
-        &self,
-        filter: &Filter,
-        limit: usize,
-        before: Option<&str>,
-    ) -> Result<Vec<AlertRow>> {
-        todo!()
-    }
-    pub(crate) async fn cursor(&self) -> Result<Cursor> {
-        todo!()
-    }
-    pub(crate) async fn maintain(&self, now: Time) -> Result<Maintained> {
-        todo!()
+    connection.close().await.map_err(failed)?;
+    match result {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(version)) => Err(Error::Newer(format!(
+            "the database {} has schema version {version}, written by a newer PriceMonitor; this one knows up to {}: \
+             upgrade it, or choose another data folder",
+            path.display(),
+            MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
+        ))),
+        Err(MigrateError::Execute(error)) => Err(failed(error)),
+        Err(error) => {
+            Err(Error::Storage(format!("the tables of {} cannot be migrated: {error}", path.display())))
+        }
     }
 }

@@ -1,0 +1,132 @@
+//! Hourly figures over a range of time.
+
+use futures::TryStreamExt as _;
+use pricemonitor_model::Time;
+use sqlx::Row as _;
+
+use super::super::Tx;
+use super::super::failure::failure;
+use crate::cells::{Day, Figures, HOUR};
+use crate::error::Result;
+
+/// A half-open range of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+impl Span {
+    pub(super) fn of(from: Option<Time>, to: Option<Time>) -> Span {
+        Span {
+            from: from.unwrap_or(Time::MIN).millis(),
+            // An open end holds the very last instant too.
+            to: to.map_or(Time::MAX.millis() + 1, Time::millis),
+        }
+    }
+
+    /// The whole hours of the range, and the parts of hours at its ends.
+    fn hours(self) -> (std::ops::Range<i64>, Vec<Span>) {
+        let first = self.from.div_euclid(HOUR) + i64::from(self.from.rem_euclid(HOUR) != 0);
+        let end = self.to.div_euclid(HOUR);
+        if first > end {
+            return (0..0, vec![self]);
+        }
+        let ends = [Span { from: self.from, to: first * HOUR }, Span { from: end * HOUR, to: self.to }];
+        (first..end, ends.into_iter().filter(|span| span.from < span.to).collect())
+    }
+}
+
+/// Calls `each` with series, hour since the epoch and the figures of (the part of) that hour in the range,
+/// for every series of `ids` (a JSON list) and hour that has rows. Each series' hours may come in
+/// any order.
+pub(super) async fn figures(
+    tx: &mut Tx,
+    ids: &str,
+    span: Span,
+    mut each: impl FnMut(i64, i64, &Figures),
+) -> Result<()> {
+    if span.from >= span.to {
+        return Ok(());
+    }
+    let (hours, ends) = span.hours();
+    for end in ends {
+        part_of_hour(tx, ids, end, &mut each).await?;
+    }
+    if hours.is_empty() {
+        return Ok(());
+    }
+    let mut days = sqlx::query(
+        "SELECT d.series, d.day, d.cells FROM json_each(?1) j CROSS JOIN price_hourly d
+         ON d.series = j.value AND d.day BETWEEN ?2 AND ?3",
+    )
+    .bind(ids)
+    .bind(hours.start.div_euclid(24))
+    .bind((hours.end - 1).div_euclid(24))
+    .fetch(&mut **tx);
+    while let Some(row) =
+        days.try_next().await.map_err(|error| failure("cannot read hourly figures", &error))?
+    {
+        let (series, day): (i64, i64) = (row.get(0), row.get(1));
+        for (hour, figures) in Day::decode(day, row.get(2))?.0 {
+            if hours.contains(&hour) {
+                each(series, hour, &figures);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sums up rows; no b-tree is built, because the rows already lie in the order of their series.
+async fn part_of_hour(
+    tx: &mut Tx,
+    ids: &str,
+    span: Span,
+    each: &mut impl FnMut(i64, i64, &Figures),
+) -> Result<()> {
+    let rows = sqlx::query(
+        "SELECT p.series, count(*), sum(p.changed), max(p.at + p.seen), sum(p.current),
+                total(p.value) FILTER (WHERE p.current), min(p.value) FILTER (WHERE p.current),
+                max(p.value) FILTER (WHERE p.current)
+         FROM price_history p
+         WHERE p.series IN (SELECT value FROM json_each(?1)) AND p.at >= ?2 AND p.at < ?3 GROUP BY p.series",
+    )
+    .bind(ids)
+    .bind(span.from)
+    .bind(span.to)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot sum up prices", &error))?;
+    for row in rows {
+        let count = |column: usize| row.get::<i64, _>(column).unsigned_abs();
+        let figures = Figures {
+            rows: count(1),
+            changes: count(2),
+            last_seen: Time::from_millis(row.get(3)),
+            prices: count(4),
+            sum: row.get(5),
+            low: row.get::<Option<f64>, _>(6).unwrap_or(f64::INFINITY),
+            high: row.get::<Option<f64>, _>(7).unwrap_or(f64::NEG_INFINITY),
+        };
+        each(row.get(0), span.from.div_euclid(HOUR), &figures);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_whole_hours_and_what_sticks_out() {
+        let span = |from, to| Span { from, to };
+        assert_eq!(span(0, 2 * HOUR).hours(), (0..2, vec![]));
+        assert_eq!(span(-1, HOUR).hours(), (0..1, vec![span(-1, 0)]));
+        assert_eq!(span(1, HOUR + 1).hours(), (1..1, vec![span(1, HOUR), span(HOUR, HOUR + 1)]));
+        assert_eq!(span(1, 2).hours(), (0..0, vec![span(1, 2)]));
+        assert_eq!(
+            span(-HOUR - 5, 3 * HOUR + 7).hours(),
+            (-1..3, vec![span(-HOUR - 5, -HOUR), span(3 * HOUR, 3 * HOUR + 7)])
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! The lines of the history chart.
+
+use ahash::HashMap;
+use futures::TryStreamExt as _;
+use pricemonitor_model::{Millis, Time};
+use sqlx::Row as _;
+
+use super::super::failure::failure;
+use super::super::{Sqlite, Tx};
+use super::figures::{Span, figures};
+use super::lines::{Bucket, Buckets, names, width};
+use super::{Chosen, choose, ids};
+use crate::cells::{Figures, HOUR};
+use crate::error::Result;
+use crate::query::{Filter, History, Line, Point};
+
+/// Most rows that are read one by one for a chart.
+const MAX_ROWS: u64 = 150_000;
+/// A range of at least so many hours may be drawn from hourly figures when it has more rows than that.
+const ENOUGH_HOURS: i64 = 96;
+/// Most buckets that are sampled for a shorter range with more rows than that.
+const MAX_SAMPLES: i64 = 20_000;
+
+/// What is known of a series before its points are read.
+#[derive(Clone, Copy)]
+struct Extent {
+    sum: Figures,
+    first_hour: i64,
+    last_hour: i64,
+}
+
+/// How the points of the lines are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Points {
+    /// Every price is a point.
+    Single,
+    /// Every price is read, and counts in its bucket.
+    Bucketed(Millis),
+    /// The last price of each bucket stands for it.
+    Sampled(Millis),
+    /// From the figures of whole hours.
+    Hourly(Millis),
+}
+
+impl Sqlite {
+    pub(crate) async fn history(
+        &self,
+        filter: &Filter,
+        max_lines: usize,
+        max_points: usize,
+    ) -> Result<History> {
+        let mut tx = self.look().await?;
+        let chosen = choose(&mut tx, filter).await?;
+        let mut span = Span::of(filter.from, filter.to);
+        let mut extents: HashMap<i64, Extent> = HashMap::default();
+        figures(&mut tx, &ids(&chosen)?, span, |series, hour, figures| {
+            let extent = extents.entry(series).or_insert(Extent {
+                sum: Figures::default(),
+                first_hour: hour,
+                last_hour: hour,
+            });
+            extent.sum.merge(figures);
+            extent.first_hour = extent.first_hour.min(hour);
+            extent.last_hour = extent.last_hour.max(hour);
+        })
+        .await?;
+        let mut lines: Vec<(Chosen, Extent)> = chosen
+            .into_iter()
+            .filter_map(|series| extents.get(&series.id).map(|extent| (series, *extent)))
+            .collect();
+        let matched = lines.len() as u64;
+        lines.sort_by_key(|(series, extent)| (std::cmp::Reverse(extent.sum.last_seen), series.id));
+        lines.truncate(max_lines);
+        if lines.is_empty() || max_points == 0 {
+            return Ok(History { lines: Vec::new(), matched, bucket: 0 });
+        }
+        span.from = span.from.max(lines.iter().map(|(_, e)| e.first_hour).min().unwrap_or(0) * HOUR);
+        span.to = span.to.min((lines.iter().map(|(_, e)| e.last_hour).max().unwrap_or(0) + 1) * HOUR);
+        let how = how(&lines, span, max_points);
+        let (lines, extents): (Vec<Chosen>, Vec<Extent>) = lines.into_iter().unzip();
+        drop(extents);
+        let mut points = read(&mut tx, &ids(&lines)?, span, how).await?;
+        let named = names(&lines.iter().collect::<Vec<_>>());
+        let line = |(series, name): (Chosen, String)| Line {
+            series: series.id,
+            name,
+            points: points.remove(&series.id).unwrap_or_default(),
+            unit: series.unit,
+            schedule: series.schedule,
+        };
+        let bucket = match how {
+            Points::Single => 0,
+            Points::Bucketed(width) | Points::Sampled(width) | Points::Hourly(width) => width,
+        };
+        Ok(History { lines: lines.into_iter().zip(named).map(line).collect(), matched, bucket })
+    }
+}
+
+fn how(lines: &[(Chosen, Extent)], span: Span, max_points: usize) -> Points {
+    let rows: u64 = lines.iter().map(|(_, extent)| extent.sum.rows).sum();
+    let most = lines.iter().map(|(_, extent)| extent.sum.prices).max().unwrap_or_default();
+    if rows <= MAX_ROWS && most <= max_points as u64 {
+        return Points::Single;
+    }
+    let range = span.to - span.from;
+    let fitting = width(range, max_points);
+    if fitting >= HOUR {
+        return Points::Hourly(fitting);
+    }
+    if rows <= MAX_ROWS {
+        return Points::Bucketed(fitting);
+    }
+    if range >= ENOUGH_HOURS * HOUR {
+        return Points::Hourly(HOUR);
+    }
+    let most_buckets = (MAX_SAMPLES / lines.len() as i64).max(2);
+    let sampled = fitting.max(width(range, most_buckets as usize));
+    if sampled >= HOUR { Points::Hourly(sampled) } else { Points::Sampled(sampled) }
+}
+
+async fn read(tx: &mut Tx, ids: &str, span: Span, how: Points) -> Result<HashMap<i64, Vec<Point>>> {
+    let mut points: HashMap<i64, Vec<Point>> = HashMap::default();
+    match how {
+        Points::Single => {
+            let single = |at, price| Point { at: Time::from_millis(at), price, low: price, high: price };
+            prices(tx, ids, span, None, |series, at, price| {
+                points.entry(series).or_default().push(single(at, price));
+            })
+            .await?;
+            points.values_mut().for_each(|points| points.sort_by_key(|point| point.at));
+        }
+        Points::Bucketed(width) | Points::Sampled(width) => {
+            let mut buckets = Buckets::new(width);
+            let sampled = matches!(how, Points::Sampled(_)).then_some(width);
+            prices(tx, ids, span, sampled, |series, at, price| buckets.add(series, at, Bucket::of(price)))
+                .await?;
+            points = buckets.all();
+        }
+        Points::Hourly(width) => {
+            let mut buckets = Buckets::new(width);
+            figures(tx, ids, span, |series, hour, f| {
+                if f.prices > 0 {
+                    let bucket = Bucket { prices: f.prices, sum: f.sum, low: f.low, high: f.high };
+                    buckets.add(series, hour * HOUR, bucket);
+                }
+            })
+            .await?;
+            points = buckets.all();
+        }
+    }
+    Ok(points)
+}
+
+/// Calls `each` with every price that counts, or with the last one in every bucket of the `sampled`
+/// width. A series' prices come as one text: a row of an answer costs more than a price.
+async fn prices(
+    tx: &mut Tx,
+    ids: &str,
+    span: Span,
+    sampled: Option<Millis>,
+    mut each: impl FnMut(i64, i64, f64),
+) -> Result<()> {
+    let sql = match sampled {
+        None => {
+            "SELECT j.value, (
+                 SELECT group_concat((p.at - ?2) || ' ' || p.price, ';') FROM price_history p
+                 WHERE p.series = j.value AND p.at >= ?2 AND p.at < ?3 AND p.current = 1 AND ?4 IS NULL)
+             FROM json_each(?1) j"
+        }
+        Some(_) => {
+            "WITH RECURSIVE bucket (start) AS (
+                 SELECT ?2 / ?4 * ?4 UNION ALL SELECT start + ?4 FROM bucket WHERE start + ?4 < ?3)
+             SELECT j.value, (
+                 SELECT group_concat((
+                     SELECT (p.at - ?2) || ' ' || p.price FROM price_history p
+                     WHERE p.series = j.value AND p.at >= max(b.start, ?2) AND p.at < min(b.start + ?4, ?3)
+                       AND p.current = 1
+                     ORDER BY p.at DESC LIMIT 1), ';')
+                 FROM bucket b)
+             FROM json_each(?1) j"
+        }
+    };
+    let mut texts = sqlx::query(sql).bind(ids).bind(span.from).bind(span.to).bind(sampled).fetch(&mut **tx);
+    while let Some(row) = texts.try_next().await.map_err(|error| failure("cannot read prices", &error))? {
+        let (series, text): (i64, Option<&str>) = (row.get(0), row.get(1));
+        for entry in text.unwrap_or_default().split(';') {
+            let Some((after, price)) = entry.split_once(' ') else { continue };
+            if let (Ok(after), Ok(price)) = (after.parse::<i64>(), price.parse()) {
+                each(series, span.from + after, price);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The figures on top of the page.
+
+use ahash::HashMap;
+
+use super::super::{Sqlite, alerts};
+use super::figures::{Span, figures};
+use super::{choose, ids, most_frequent_unit};
+use crate::cells::Figures;
+use crate::error::Result;
+use crate::query::{Filter, Statistics};
+
+impl Sqlite {
+    pub(crate) async fn statistics(&self, filter: &Filter) -> Result<Statistics> {
+        let mut tx = self.look().await?;
+        let mut chosen = choose(&mut tx, filter).await?;
+        let mut sums: HashMap<i64, Figures> = HashMap::default();
+        let span = Span::of(filter.from, filter.to);
+        figures(&mut tx, &ids(&chosen)?, span, |series, _, figures| {
+            sums.entry(series).or_default().merge(figures);
+        })
+        .await?;
+        let alerts = alerts::count(&mut tx, filter).await?;
+
+        let mut all = Figures::default();
+        let mut listings = 0;
+        for (series, sum) in chosen.iter().filter_map(|series| Some((series, sums.get(&series.id)?))) {
+            all.merge(sum);
+            listings += if series.schedule { sum.prices } else { 1 };
+        }
+        let prices: Vec<u64> =
+            chosen.iter().map(|series| sums.get(&series.id).map_or(0, |sum| sum.prices)).collect();
+        let unit = most_frequent_unit(&mut chosen, &prices);
+        let mut common = Figures::default();
+        for sum in chosen.iter().filter_map(|series| sums.get(&series.id)) {
+            common.merge(sum);
+        }
+        let priced = common.prices > 0;
+        Ok(Statistics {
+            unit: if all.rows > 0 { unit } else { String::new() },
+            listings,
+            observations: all.rows,
+            average: common.average(),
+            lowest: priced.then_some(common.low),
+            highest: priced.then_some(common.high),
+            changes: all.changes,
+            alerts,
+            last_observed: (all.rows > 0).then_some(all.last_seen),
+        })
+    }
+}

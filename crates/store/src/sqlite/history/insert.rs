@@ -1,0 +1,102 @@
+//! Many rows in few statements.
+
+use super::super::Tx;
+use super::super::failure::failure;
+use super::batch::{Met, Prepared, SlotKey};
+use super::json;
+use crate::error::Result;
+
+/// Rows per statement, the largest first: few different statements, so that all stay prepared.
+const SIZES: [usize; 4] = [500, 50, 7, 1];
+const COLUMNS: usize = 10;
+
+/// Cuts `list` into pieces of known sizes.
+pub(super) fn pieces<'l, T>(mut list: &'l [T], sizes: &'static [usize]) -> impl Iterator<Item = &'l [T]> {
+    std::iter::from_fn(move || {
+        let size = sizes.iter().find(|size| **size <= list.len())?;
+        let (piece, rest) = list.split_at(*size);
+        list = rest;
+        Some(piece)
+    })
+}
+
+/// `head (?,?),(?,?)` for `rows` rows of `columns` columns; the first `shared` parameters stand for a
+/// column that is the same in all rows.
+pub(super) fn values(head: &str, rows: usize, columns: usize, shared: bool) -> String {
+    use std::fmt::Write as _;
+    let mut sql = String::with_capacity(head.len() + rows * (columns * 6 + 8));
+    sql.push_str(head);
+    let mut next = 1 + usize::from(shared);
+    for row in 0..rows {
+        sql.push_str(if row == 0 { " (" } else { ",(" });
+        if shared {
+            sql.push_str("?1,");
+        }
+        for column in 0..columns {
+            // A `String` takes everything that is written to it.
+            let _ = write!(sql, "{}?{next}", if column == 0 { "" } else { "," });
+            next += 1;
+        }
+        sql.push(')');
+    }
+    sql
+}
+
+pub(super) async fn rows(tx: &mut Tx, stream: i64, series: &[Met], rows: &[Prepared]) -> Result<()> {
+    const HEAD: &str = "INSERT INTO price_history \
+        (stream, series, at, seen, \"offset\", value, price, base, length, changed, current) VALUES";
+    for piece in pieces(rows, &SIZES) {
+        let sql = values(HEAD, piece.len(), COLUMNS, true);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(stream);
+        for row in piece {
+            query = query
+                .bind(series[row.place].id)
+                .bind(row.at.millis())
+                .bind(row.observed_at.since(row.at))
+                .bind(row.offset as i64)
+                .bind(row.value)
+                .bind(&row.text)
+                .bind(row.base.map(|base| base.to_string()))
+                .bind(row.length)
+                .bind(row.changed)
+                .bind(row.current);
+        }
+        query.execute(&mut **tx).await.map_err(|error| failure("cannot store prices", &error))?;
+    }
+    Ok(())
+}
+
+/// The stored rows of these slots do not count any more.
+pub(super) async fn demote(tx: &mut Tx, series: &[Met], slots: &[SlotKey]) -> Result<()> {
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let pairs: Vec<(i64, i64)> = slots.iter().map(|(place, at)| (series[*place].id, at.millis())).collect();
+    sqlx::query(
+        "UPDATE price_history SET current = 0
+         FROM (SELECT value ->> 0 AS series, value ->> 1 AS at FROM json_each(?1)) j
+         WHERE price_history.series = j.series AND price_history.at = j.at AND current = 1",
+    )
+    .bind(json(&pairs)?)
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot mark revised prices", &error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_cut_into_few_different_sizes_and_nothing_is_left_out() {
+        for length in [0, 1, 6, 7, 49, 557, 1234, 5000] {
+            let list: Vec<usize> = (0..length).collect();
+            let pieces: Vec<&[usize]> = pieces(&list, &SIZES).collect();
+            assert!(pieces.iter().all(|piece| SIZES.contains(&piece.len())));
+            assert_eq!(pieces.concat(), list);
+        }
+        assert_eq!(values("X", 2, 2, true), "X (?1,?2,?3),(?1,?4,?5)");
+        assert_eq!(values("X", 2, 2, false), "X (?1,?2),(?3,?4)");
+    }
+}

@@ -1,0 +1,153 @@
+//! Observations into the history.
+
+mod batch;
+mod hourly;
+mod insert;
+mod series;
+
+use ahash::HashMap;
+use pricemonitor_model::{Incarnation, Time};
+use sqlx::Row as _;
+
+use super::claims::{advance, before};
+use super::failure::failure;
+use super::{Sqlite, Tx};
+use crate::claim::{Claim, HistoryRow, Written};
+use crate::error::{Error, Result};
+use crate::writer::HistoryWriter;
+use batch::{Last, Met, Prepared, SlotKey, Stored, at_price};
+
+impl Sqlite {
+    pub(crate) async fn write_history(
+        &self,
+        writer: &mut HistoryWriter,
+        claim: &mut Claim,
+        incarnation: Incarnation,
+        partition: u32,
+        rows: &[HistoryRow<'_>],
+        next_offset: u64,
+    ) -> Result<Written> {
+        let known = before(claim, incarnation, partition, rows.iter().map(|row| row.offset))?;
+        let fresh = &rows[known..];
+        let written = Written { rows: fresh.len() as u64, duplicates: known as u64 };
+        if claim.position.is_some_and(|(_, next)| next_offset <= next) && fresh.is_empty() {
+            return Ok(written);
+        }
+        in_order(fresh, next_offset)?;
+        let mut tx = self.begin().await?;
+        // First of all: a writer that was fenced must not look any further.
+        advance(&mut tx, claim, incarnation, next_offset, written.rows).await?;
+        if !fresh.is_empty() {
+            writer.begin();
+            if !store(&mut tx, writer, claim, fresh).await? {
+                // A remembered series was deleted meanwhile; without memory all of them are looked up.
+                writer.forget();
+                store(&mut tx, writer, claim, fresh).await?;
+            }
+        }
+        tx.commit().await.map_err(|error| failure("cannot commit prices", &error))?;
+        writer.committed();
+        claim.position = Some((incarnation, next_offset));
+        Ok(written)
+    }
+}
+
+/// A batch that is out of order is a mistake of the caller; it must not become a lost row.
+fn in_order(rows: &[HistoryRow<'_>], next_offset: u64) -> Result<()> {
+    let rising = rows.windows(2).all(|pair| pair[0].offset < pair[1].offset);
+    let behind = rows.last().is_none_or(|last| last.offset < next_offset);
+    if rising && behind {
+        return Ok(());
+    }
+    Err(Error::Storage("a batch's offsets do not rise up to its next offset".to_owned()))
+}
+
+/// Writes the rows; `false`, and nothing was written, when a remembered series does not exist.
+async fn store(
+    tx: &mut Tx,
+    writer: &mut HistoryWriter,
+    claim: &Claim,
+    rows: &[HistoryRow<'_>],
+) -> Result<bool> {
+    let (series, mut rows) = series::resolve(tx, writer, rows).await?;
+    let Some(last) = latest(tx, &series).await? else { return Ok(false) };
+    let stored = look_up(tx, &series, &rows, &last).await?;
+    let demoted = batch::settle(&series, &mut rows, last, stored);
+    insert::demote(tx, &series, &demoted).await?;
+    insert::rows(tx, claim.id, &series, &rows).await?;
+    hourly::update(tx, &series, &rows, &demoted).await?;
+    series::widen(tx, &series).await?;
+    Ok(true)
+}
+
+/// The latest stored row of each series; `None` when one of the series does not exist.
+async fn latest(tx: &mut Tx, series: &[Met]) -> Result<Option<Vec<Option<Last>>>> {
+    let ids: Vec<i64> = series.iter().map(|series| series.id).collect();
+    // One text for all: a row of an answer costs more than the look-up behind it.
+    let row = sqlx::query(
+        "SELECT count(*), group_concat(place || ' ' || last, ';') FROM (
+             SELECT j.key AS place,
+                    (SELECT p.at || ' ' || p.price FROM price_history p WHERE p.series = s.id
+                     ORDER BY p.at DESC, p.seen DESC, p.stream DESC, p.\"offset\" DESC LIMIT 1) AS last
+             FROM json_each(?1) j CROSS JOIN series s ON s.id = j.value)",
+    )
+    .bind(json(&ids)?)
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot read the latest prices", &error))?;
+    if usize::try_from(row.get::<i64, _>(0)).ok() != Some(series.len()) {
+        return Ok(None);
+    }
+    let mut last = vec![None; series.len()];
+    for (place, rest) in entries(row.get::<Option<&str>, _>(1)) {
+        let (at, price) = at_price(rest)?;
+        if let Some(last) = last.get_mut(place) {
+            *last = Some(Last { at: Time::from_millis(at), price });
+        }
+    }
+    Ok(Some(last))
+}
+
+/// What is stored of the slots that may have been published before.
+async fn look_up(
+    tx: &mut Tx,
+    series: &[Met],
+    rows: &[Prepared],
+    last: &[Option<Last>],
+) -> Result<HashMap<SlotKey, Stored>> {
+    let slots = batch::to_look_up(series, rows, last);
+    if slots.is_empty() {
+        return Ok(HashMap::default());
+    }
+    let pairs: Vec<(i64, i64)> = slots.iter().map(|(place, at)| (series[*place].id, at.millis())).collect();
+    let row = sqlx::query(
+        "SELECT group_concat(j.key || ' ' || (p.at + p.seen) || ' ' || p.price, ';')
+         FROM json_each(?1) j CROSS JOIN price_history p
+         ON p.series = j.value ->> 0 AND p.at = j.value ->> 1 AND p.current = 1",
+    )
+    .bind(json(&pairs)?)
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot read earlier prices", &error))?;
+    let mut stored = HashMap::default();
+    for (place, rest) in entries(row.get::<Option<&str>, _>(0)) {
+        let (observed_at, price) = at_price(rest)?;
+        if let Some(slot) = slots.get(place) {
+            stored.insert(*slot, Stored { observed_at: Time::from_millis(observed_at), price });
+        }
+    }
+    Ok(stored)
+}
+
+/// The entries `place rest` of a text with `;` between them.
+fn entries(text: Option<&str>) -> impl Iterator<Item = (usize, &str)> {
+    text.unwrap_or_default().split(';').filter_map(|entry| {
+        let (place, rest) = entry.split_once(' ')?;
+        Some((place.parse().ok()?, rest))
+    })
+}
+
+/// Numbers as JSON, the way lists are handed to SQLite.
+fn json<T: serde::Serialize>(list: &[T]) -> Result<String> {
+    serde_json::to_string(list).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
+}

@@ -1,0 +1,307 @@
+//! Alerts: accepted once, then told channel by channel.
+
+use pricemonitor_model::{Alert, AlertId, Decimal, Incarnation, Millis, MonitorId, Time};
+use sqlx::Row as _;
+
+use super::claims::{advance, before};
+use super::failure::failure;
+use super::{Sqlite, Tx};
+use crate::claim::Claim;
+use crate::error::{Error, Result};
+use crate::outbox::{DeliveryEnd, Pending, PendingCount};
+
+/// The deliveries of some alerts (`?3`, JSON) on one channel of one monitor that are still open.
+const OPEN: &str =
+    "monitor = (SELECT id FROM monitors WHERE monitor = ?1) AND channel = ?2 AND state = 'pending'
+    AND alert IN (SELECT seq FROM price_drop_alerts WHERE id IN (SELECT value FROM json_each(?3)))";
+
+impl Sqlite {
+    pub(crate) async fn accept_alerts(
+        &self,
+        claim: &mut Claim,
+        incarnation: Incarnation,
+        partition: u32,
+        alerts: &[(Alert<'static>, Vec<String>)],
+        next_offset: u64,
+        now: Time,
+    ) -> Result<u64> {
+        // Alerts carry their own identity, so replays need no look at offsets.
+        before(claim, incarnation, partition, std::iter::empty())?;
+        let next_offset = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
+        let mut tx = self.begin().await?;
+        advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await?;
+        let mut new = 0;
+        for (alert, channels) in alerts {
+            if let Some(seq) = insert(&mut tx, alert, now).await? {
+                new += 1;
+                for channel in channels {
+                    deliver(&mut tx, seq, channel, now).await?;
+                }
+            }
+        }
+        tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
+        claim.position = Some((incarnation, next_offset));
+        Ok(new)
+    }
+
+    pub(crate) async fn due(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        now: Time,
+        limit: usize,
+    ) -> Result<Vec<Pending>> {
+        let rows = sqlx::query(
+            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0
+             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
+             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = ?1)
+               AND d.channel = ?2 AND d.next_attempt <= ?3
+             ORDER BY d.alert LIMIT ?4",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(now.millis())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.read)
+        .await
+        .map_err(|error| failure("cannot read the outbox", &error))?;
+        rows.iter()
+            .map(|row| {
+                let alert: Alert<'_> = serde_json::from_str(row.get(0))
+                    .map_err(|error| Error::Storage(format!("a stored alert cannot be read: {error}")))?;
+                Ok(Pending {
+                    alert: alert.into_owned(),
+                    attempts: row.get(1),
+                    accepted_at: Time::from_millis(row.get(2)),
+                    maybe_sent: row.get(3),
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) async fn attempting(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        now: Time,
+    ) -> Result<()> {
+        let set =
+            "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?4
+                   WHERE ?5 IS NULL AND ?6 = 0 AND";
+        self.settle(set, monitor, channel, ids, (now.millis(), None, false)).await
+    }
+
+    pub(crate) async fn delivered(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        message_id: Option<&str>,
+        now: Time,
+    ) -> Result<()> {
+        let set = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
+                   finished_at = ?4, message_id = ?5 WHERE ?6 = 0 AND";
+        self.settle(set, monitor, channel, ids, (now.millis(), message_id, false)).await
+    }
+
+    pub(crate) async fn failed(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        reason: &str,
+        next_attempt: Time,
+        ambiguous: bool,
+    ) -> Result<()> {
+        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = ?4, reason = ?5,
+                   maybe_sent = maybe_sent + ?6 WHERE";
+        self.settle(set, monitor, channel, ids, (next_attempt.millis(), Some(reason), ambiguous)).await
+    }
+
+    pub(crate) async fn finish(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        end: DeliveryEnd,
+        reason: &str,
+        now: Time,
+    ) -> Result<()> {
+        // What is stale was not tried; what is refused or gone was.
+        let set = match end {
+            DeliveryEnd::Stale => {
+                "state = 'stale', under_way = 0, finished_at = ?4, reason = ?5 WHERE ?6 = 0 AND"
+            }
+            DeliveryEnd::Refused => {
+                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?4,
+                 reason = ?5 WHERE ?6 = 0 AND"
+            }
+            DeliveryEnd::Gone => {
+                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?4,
+                 reason = ?5 WHERE ?6 = 0 AND"
+            }
+        };
+        self.settle(set, monitor, channel, ids, (now.millis(), Some(reason), false)).await
+    }
+
+    /// Changes the open deliveries of `ids`: `set` is one of the texts above, with `?4` to `?6` for
+    /// the `values`.
+    async fn settle(
+        &self,
+        set: &'static str,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        values: (i64, Option<&str>, bool),
+    ) -> Result<()> {
+        let ids = serde_json::to_string(ids)
+            .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
+        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+            .bind(monitor.as_str())
+            .bind(channel)
+            .bind(ids)
+            .bind(values.0)
+            .bind(values.1)
+            .bind(values.2)
+            .execute(&self.write)
+            .await
+            .map_err(|error| failure("cannot write down a delivery", &error))?;
+        Ok(())
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        owner: &str,
+        now: Time,
+        ttl: Millis,
+    ) -> Result<bool> {
+        let failed = |error| failure("cannot take the lease of a channel", &error);
+        let held = sqlx::query(
+            "SELECT l.owner, l.until FROM channel_leases l JOIN monitors m ON m.id = l.monitor
+             WHERE m.monitor = ?1 AND l.channel = ?2",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .fetch_optional(&self.read)
+        .await
+        .map_err(failed)?;
+        if let Some(row) = held {
+            let (holder, until): (&str, i64) = (row.get(0), row.get(1));
+            let left = Time::from_millis(until).since(now);
+            if holder != owner && left > 0 {
+                return Ok(false);
+            }
+            // Senders ask every second: renewing once the first half is over saves most writes.
+            if holder == owner && left > ttl / 2 {
+                return Ok(true);
+            }
+        }
+        let taken = sqlx::query(
+            "INSERT INTO channel_leases (monitor, channel, owner, until)
+             SELECT id, ?2, ?3, ?4 FROM monitors WHERE monitor = ?1
+             ON CONFLICT (monitor, channel) DO UPDATE SET owner = excluded.owner, until = excluded.until
+             WHERE channel_leases.owner = excluded.owner OR channel_leases.until <= ?5",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(owner)
+        .bind(now.plus(ttl).millis())
+        .bind(now.millis())
+        .execute(&self.write)
+        .await
+        .map_err(failed)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    pub(crate) async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
+        let rows = sqlx::query(
+            "SELECT d.channel, count(*), min(a.accepted_at)
+             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
+             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = ?1)
+             GROUP BY d.channel ORDER BY d.channel",
+        )
+        .bind(monitor.as_str())
+        .fetch_all(&self.read)
+        .await
+        .map_err(|error| failure("cannot read the outbox", &error))?;
+        let count = |row: &sqlx::sqlite::SqliteRow| PendingCount {
+            channel: row.get(0),
+            alerts: row.get::<i64, _>(1).unsigned_abs(),
+            oldest: Time::from_millis(row.get(2)),
+        };
+        Ok(rows.iter().map(count).collect())
+    }
+}
+
+/// Stores an alert; `None` when its id is known.
+async fn insert(tx: &mut Tx, alert: &Alert<'_>, now: Time) -> Result<Option<i64>> {
+    let whole = serde_json::to_string(alert)
+        .map_err(|error| Error::Storage(format!("the alert {} cannot be written: {error}", alert.id)))?;
+    let name = |what: serde_json::Result<serde_json::Value>| match what {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    };
+    let label = |name| alert.labels.get(name);
+    let row = sqlx::query(
+        "INSERT INTO price_drop_alerts (id, monitor, kind, rule, transition, severity, source, item, event,
+             section, price, reference, percent, currency, unit, at, observed_at, slot_start, slot_end, url,
+             summary, accepted_at, alert)
+         VALUES (?1, (SELECT id FROM monitors WHERE monitor = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+             ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+         ON CONFLICT (id) DO NOTHING RETURNING seq",
+    )
+    .bind(alert.id.as_str())
+    .bind(&*alert.monitor)
+    .bind(kind(alert))
+    .bind(&*alert.rule)
+    .bind(name(serde_json::to_value(alert.transition)))
+    .bind(name(serde_json::to_value(alert.severity)))
+    .bind(&*alert.source)
+    .bind(&*alert.item)
+    .bind(label("event").or_else(|| label("area")).unwrap_or_default())
+    .bind(label("section").unwrap_or_default())
+    .bind(alert.price.to_string())
+    .bind(alert.reference.map(|reference| reference.to_string()))
+    .bind(alert.percent.map(|percent| percent.to_string()))
+    .bind(&*alert.currency)
+    .bind(alert.unit_or_currency())
+    .bind(alert.slot.map_or(alert.observed_at, |slot| slot.start).millis())
+    .bind(alert.observed_at.millis())
+    .bind(alert.slot.map(|slot| slot.start.millis()))
+    .bind(alert.slot.map(|slot| slot.end.millis()))
+    .bind(alert.url.as_deref())
+    .bind(&*alert.summary)
+    .bind(now.millis())
+    .bind(whole)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot store an alert", &error))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// What moved: a price down or up, or a level without a percentage.
+fn kind(alert: &Alert<'_>) -> &'static str {
+    match alert.percent {
+        Some(percent) if percent < Decimal::ZERO => "drop",
+        Some(percent) if percent > Decimal::ZERO => "rise",
+        _ => "level",
+    }
+}
+
+async fn deliver(tx: &mut Tx, seq: i64, channel: &str, now: Time) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO alert_deliveries (alert, channel, monitor, state, next_attempt)
+         SELECT seq, ?2, monitor, 'pending', ?3 FROM price_drop_alerts WHERE seq = ?1
+         ON CONFLICT (alert, channel) DO NOTHING",
+    )
+    .bind(seq)
+    .bind(channel)
+    .bind(now.millis())
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot put an alert into the outbox", &error))?;
+    Ok(())
+}
