@@ -10,17 +10,19 @@
 //!   nine digits after the point.
 //! - A filter reads its document and nothing else: no environment, clock, file or other input, and
 //!   it writes nothing ([`guard`]).
-//! - It ends: after [`guard::TIME`], after [`guard::STEPS`], or when it recurses too deeply.
+//! - It ends: after [`watch::TIME`], after [`watch::STEPS`], or when it recurses too deeply.
 //!
 //! # Caveats
 //! The memory of a filter is bounded only roughly (size of one text or list, depth of nesting):
 //! whoever writes filters can make a process run out of memory, as can whoever writes manifests.
 
+mod functions;
 mod guard;
 mod input;
 mod output;
 mod program;
 mod recursion;
+mod watch;
 
 use std::collections::HashMap;
 

@@ -10,8 +10,8 @@ use jaq_core::{Compiler, Ctx, Filter, Vars, compile};
 use jaq_json::Val;
 
 use super::FilterError;
-use super::guard::{self, Halt, Kind, Watch};
-use super::recursion;
+use super::watch::{Halt, Kind, TIME, Watch};
+use super::{functions, guard, recursion};
 use crate::porssisahko::short;
 use crate::source::SourceError;
 
@@ -52,7 +52,7 @@ impl Program {
                 .map_err(|error| FilterError(format!("cannot be compiled: no thread for it: {error}")))?;
             thread.join().unwrap_or_else(|_| Err(FilterError("cannot be compiled by jaq".to_owned())))
         })?;
-        Ok(Program { filter, time: guard::TIME })
+        Ok(Program { filter, time: TIME })
     }
 
     /// Runs the filter and hands each output to `take`, until that refuses.
@@ -128,11 +128,11 @@ fn compile(jq: &str) -> Result<Filter<Kind>, FilterError> {
     }
     let main = Def { name: MAIN, args: Vec::new(), body: guard::watched(term) };
     let arena = Arena::default();
-    let loader = Loader::new(guard::definitions().chain([main]));
+    let loader = Loader::new(functions::definitions().chain([main]));
     let modules = loader
         .load(&arena, File { code: MAIN, path: () })
         .map_err(|_| FilterError("cannot be loaded by jaq".to_owned()))?;
-    Compiler::<_, Kind>::default().with_funs(guard::functions()).compile(modules).map_err(|errors| {
+    Compiler::<_, Kind>::default().with_funs(functions::functions()).compile(modules).map_err(|errors| {
         let unknown = errors.iter().flat_map(|(_, errors)| errors);
         let mut named: Vec<String> = unknown.map(|(name, what)| unknown_name(name, what)).collect();
         named.sort();

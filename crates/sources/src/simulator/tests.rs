@@ -155,3 +155,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_late_step_costs_as_much_as_an_early_one() {
+    let simulator = market(10_000, 42);
+    let time = |step| {
+        let started = std::time::Instant::now();
+        let n = simulator.at_step(step, AT).len() as u128;
+        started.elapsed().as_nanos() / n
+    };
+    let (early, late) = (time(3), time(u64::MAX - 3));
+    assert!(late < early * 10 + 10_000, "{early} and {late} ns a listing");
+}
