@@ -18,15 +18,15 @@ use crate::exit::{Failure, Result};
   pricemonitor test-alert -f monitor.yaml          send a test message to every channel
 
 Exit codes: 0 done, 1 wrong input or surroundings, 2 wrong command line, 3 failed while running.")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run monitors here, in one process, with the page on http://localhost:8501
     Up(UpArgs),
     /// Check manifests; with a sample, show what a source's reader makes of it
@@ -48,27 +48,27 @@ pub enum Command {
 
 /// Manifests.
 #[derive(Args, Debug, Clone)]
-pub struct Files {
+pub(crate) struct Files {
     /// Manifest to read; may be given several times, `-` is standard input
     #[arg(short = 'f', long = "file", value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Where secrets are.
 #[derive(Args, Debug, Clone)]
-pub struct SecretArgs {
+pub(crate) struct SecretArgs {
     /// Folder of secrets: `secretKeyRef: {name: discord, key: url}` is the file DIR/discord/url.
     /// The variable PRICEMONITOR_SECRET_DISCORD_URL serves as well
     #[arg(long, value_name = "DIR", env = "PRICEMONITOR_SECRETS_DIR")]
-    pub secrets_dir: Option<PathBuf>,
+    pub(crate) secrets_dir: Option<PathBuf>,
 }
 
 /// Where data is.
 #[derive(Args, Debug, Clone)]
-pub struct DataArgs {
+pub(crate) struct DataArgs {
     /// Folder for everything that is kept
     #[arg(long, value_name = "DIR", default_value = "./data", env = "PRICEMONITOR_DATA_DIR")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
 }
 
 /// `pricemonitor up`.
@@ -82,27 +82,27 @@ Examples:
   pricemonitor up -f tickets.yaml --data-dir /var/lib/prices --listen 127.0.0.1:9000
   cat monitor.yaml | pricemonitor up -f -"
 )]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub(crate) files: Files,
     #[command(flatten)]
-    pub data: DataArgs,
+    pub(crate) data: DataArgs,
     #[command(flatten)]
-    pub secrets: SecretArgs,
+    pub(crate) secrets: SecretArgs,
     /// Address of the page, the API and the metrics; a port of 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8501", env = "PRICEMONITOR_LISTEN")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// How the console speaks
     #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "PRICEMONITOR_LOG_FORMAT")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// Say less: no line for each price change
     #[arg(short, long)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 /// How the console speaks.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Lines for people.
     Human,
     /// One JSON object a line.
@@ -111,30 +111,30 @@ pub enum LogFormat {
 
 /// `pricemonitor validate`.
 #[derive(Args, Debug)]
-pub struct ValidateArgs {
+pub(crate) struct ValidateArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub(crate) files: Files,
     /// A document as the source would deliver it: shows the observations that its reader makes of it
     #[arg(long, value_name = "FILE")]
-    pub sample: Option<PathBuf>,
+    pub(crate) sample: Option<PathBuf>,
     /// Whose reader takes the sample, where the manifest has several sources
     #[arg(long, value_name = "NAME", requires = "sample")]
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 /// `pricemonitor test-alert`.
 #[derive(Args, Debug)]
-pub struct TestAlertArgs {
+pub(crate) struct TestAlertArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub(crate) files: Files,
     #[command(flatten)]
-    pub secrets: SecretArgs,
+    pub(crate) secrets: SecretArgs,
     /// Only this channel
     #[arg(long, value_name = "NAME")]
-    pub channel: Option<String>,
+    pub(crate) channel: Option<String>,
     /// Show what would be sent, send nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// `pricemonitor export`.
@@ -142,22 +142,22 @@ pub struct TestAlertArgs {
 #[command(after_help = "Examples:
   pricemonitor export -f tickets.yaml --format csv > prices.csv
   pricemonitor export -f tickets.yaml --format json --since 24h | jq .price")]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
-    pub files: Files,
+    pub(crate) files: Files,
     #[command(flatten)]
-    pub data: DataArgs,
+    pub(crate) data: DataArgs,
     /// What to write
     #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
-    pub format: ExportFormat,
+    pub(crate) format: ExportFormat,
     /// Only prices since then: a time such as 2026-01-04T22:45:00Z, or an age such as 24h
     #[arg(long, value_name = "WHEN")]
-    pub since: Option<String>,
+    pub(crate) since: Option<String>,
 }
 
 /// What `export` writes.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExportFormat {
+pub(crate) enum ExportFormat {
     /// Comma-separated, with a header.
     Csv,
     /// One JSON object a line.
@@ -166,24 +166,24 @@ pub enum ExportFormat {
 
 /// `pricemonitor health`.
 #[derive(Args, Debug)]
-pub struct HealthArgs {
+pub(crate) struct HealthArgs {
     /// Address of the running process
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8501", env = "PRICEMONITOR_URL")]
-    pub url: String,
+    pub(crate) url: String,
     /// How long to wait for an answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
-    pub timeout: u64,
+    pub(crate) timeout: u64,
 }
 
 impl HealthArgs {
     /// The wait as a span.
-    pub fn wait(&self) -> Duration {
+    pub(crate) fn wait(&self) -> Duration {
         Duration::from_secs(self.timeout.clamp(1, 60))
     }
 }
 
 /// The variables named `PRICEMONITOR_SECRET_...`.
-pub fn secret_variables() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn secret_variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         name.starts_with("PRICEMONITOR_SECRET_").then_some(())?;
@@ -192,12 +192,12 @@ pub fn secret_variables() -> impl Iterator<Item = (String, String)> {
 }
 
 /// The filter of the log, from `RUST_LOG`.
-pub fn log_filter() -> Option<String> {
+pub(crate) fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
 /// Prints the manual page.
-pub fn man_page() -> Result<()> {
+pub(crate) fn man_page() -> Result<()> {
     clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(Failure::runtime)
 }
 

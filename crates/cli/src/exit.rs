@@ -12,27 +12,27 @@ use std::process::ExitCode;
 
 /// A failure, told to a person in a sentence.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     code: u8,
     message: String,
 }
 
 /// A command's result.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
     /// Something a person can put right before the next start.
-    pub fn input(message: impl Display) -> Failure {
+    pub(crate) fn input(message: impl Display) -> Failure {
         Failure { code: 1, message: message.to_string() }
     }
 
     /// Something went wrong while running.
-    pub fn runtime(message: impl Display) -> Failure {
+    pub(crate) fn runtime(message: impl Display) -> Failure {
         Failure { code: 3, message: message.to_string() }
     }
 
     /// Prints the sentence and gives the exit code.
-    pub fn report(self) -> ExitCode {
+    pub(crate) fn report(self) -> ExitCode {
         eprintln!("error: {}", self.message);
         ExitCode::from(self.code)
     }

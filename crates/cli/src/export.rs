@@ -13,7 +13,7 @@ use crate::exit::{Failure, Result};
 use crate::input::{self, small_runtime};
 
 /// Writes the history of the manifests' monitors to standard output.
-pub fn run(args: &ExportArgs) -> Result<()> {
+pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let loaded = input::manifests(&args.files)?;
     let from = args.since.as_deref().map(since).transpose()?;
     let path = args.data.data_dir.join("prices.sqlite");

@@ -5,7 +5,7 @@ use crate::exit::{Failure, Result};
 use crate::input::small_runtime;
 
 /// Asks `/readyz`.
-pub fn run(args: &HealthArgs) -> Result<()> {
+pub(crate) fn run(args: &HealthArgs) -> Result<()> {
     let url = format!("{}/readyz", args.url.trim_end_matches('/'));
     let wait = args.wait();
     small_runtime()?.block_on(async {

@@ -13,17 +13,17 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// A monitor and the folder that its input paths are relative to.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The monitor.
-    pub monitor: Monitor,
+    pub(crate) monitor: Monitor,
     /// What its manifest is called.
-    pub origin: String,
+    pub(crate) origin: String,
     /// The manifest's folder.
-    pub base_dir: PathBuf,
+    pub(crate) base_dir: PathBuf,
 }
 
 /// Reads every manifest; all errors of all files at once.
-pub fn manifests(files: &Files) -> Result<Vec<Loaded>> {
+pub(crate) fn manifests(files: &Files) -> Result<Vec<Loaded>> {
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut errors = Vec::new();
     for file in &files.files {
@@ -74,7 +74,7 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Where secrets are found.
-pub fn secrets(args: &SecretArgs) -> Result<Secrets> {
+pub(crate) fn secrets(args: &SecretArgs) -> Result<Secrets> {
     if let Some(dir) = &args.secrets_dir
         && !dir.is_dir()
     {
@@ -85,6 +85,6 @@ pub fn secrets(args: &SecretArgs) -> Result<Secrets> {
 }
 
 /// A runtime for commands that only wait for something.
-pub fn small_runtime() -> Result<tokio::runtime::Runtime> {
+pub(crate) fn small_runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::runtime)
 }

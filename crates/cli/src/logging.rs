@@ -11,7 +11,7 @@ const DEFAULT: &str = "warn,pricemonitor=info,pricemonitor_workers=info,pricemon
 pricemonitor_eventlog=info,pricemonitor_store=info,pricemonitor_notify=info,pricemonitor_dashboard=info";
 
 /// Starts the log. A second start (in tests) changes nothing.
-pub fn start(format: LogFormat) {
+pub(crate) fn start(format: LogFormat) {
     let filter = log_filter()
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(DEFAULT));

@@ -8,7 +8,7 @@ use crate::exit::{Failure, Result};
 use crate::input::{self, Loaded};
 
 /// Sends a test message to each channel, or shows it.
-pub fn run(args: &TestAlertArgs) -> Result<()> {
+pub(crate) fn run(args: &TestAlertArgs) -> Result<()> {
     let loaded = input::manifests(&args.files)?;
     let secrets = input::secrets(&args.secrets)?;
     let mut channels = Vec::new();

@@ -14,7 +14,7 @@ use crate::input::{self, Loaded};
 const SHOWN: usize = 20;
 
 /// Checks manifests, and shows what a reader makes of a sample.
-pub fn run(args: &ValidateArgs) -> Result<()> {
+pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     let loaded = input::manifests(&args.files)?;
     check_sources(&loaded)?;
     for Loaded { monitor, .. } in &loaded {
@@ -36,7 +36,7 @@ pub fn run(args: &ValidateArgs) -> Result<()> {
 /// What only the sources themselves can judge: jq filters, paths.
 fn check_sources(loaded: &[Loaded]) -> Result<()> {
     let mut errors = Vec::new();
-    for Loaded { monitor, base_dir } in loaded {
+    for Loaded { monitor, base_dir, .. } in loaded {
         for source in &monitor.sources {
             if let Err(why) = pricemonitor_sources::check(source, base_dir) {
                 errors.push(format!("{}, source `{}`: {why}", monitor.id.name(), source.name));

@@ -149,7 +149,8 @@ impl Processor {
         let keys: Vec<Vec<u8>> = partition.state.iter().filter(due).map(|(key, _)| key.to_vec()).collect();
         let mut alerts = Vec::new();
         for key in keys {
-            if detector.tick(partition.state.entry(&key), &key, tick, at, &mut alerts) == TickEffect::Expired {
+            if detector.tick(partition.state.entry(&key), &key, tick, at, &mut alerts) == TickEffect::Expired
+            {
                 partition.state.remove(&key);
             }
         }

@@ -158,15 +158,15 @@ impl Sums {
                     |name: &str| metric.get_label().iter().find(|l| l.name() == name).map(|l| l.value());
                 match family.name() {
                     "pricemonitor_observations_processed_total" => {
-                        let count = metric.get_counter().value() as u64;
+                        let count = metric.get_counter().get_value() as u64;
                         sums.observations += count;
                         if matches!(label("direction"), Some("drop" | "rise" | "revised")) {
                             sums.changes += count;
                         }
                     }
-                    "pricemonitor_alerts_total" => sums.alerts += metric.get_counter().value() as u64,
+                    "pricemonitor_alerts_total" => sums.alerts += metric.get_counter().get_value() as u64,
                     "pricemonitor_consumer_lag_records" => {
-                        sums.lag += metric.get_gauge().value().max(0.0) as u64
+                        sums.lag += metric.get_gauge().get_value().max(0.0) as u64
                     }
                     _ => {}
                 }

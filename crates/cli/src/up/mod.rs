@@ -42,7 +42,7 @@ pub(crate) struct Shared {
 }
 
 /// Runs until a signal, or until a worker cannot go on.
-pub fn run(args: UpArgs) -> Result<()> {
+pub(crate) fn run(args: UpArgs) -> Result<()> {
     logging::start(args.log_format);
     let loaded = input::manifests(&args.files)?;
     let secrets = input::secrets(&args.secrets)?;
