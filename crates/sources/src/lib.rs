@@ -1,6 +1,6 @@
 //! Price sources: one file each, behind one trait.
 //!
-//! [`build`] turns the settings of a source into something that can be polled; [`check`] finds the
+//! [`build()`] turns the settings of a source into something that can be polled; [`check`] finds the
 //! mistakes that only the sources can judge (jq filters, paths, addresses) without touching a
 //! secret; [`sample`] shows what a source's reader makes of a document.
 //!
