@@ -84,10 +84,7 @@ impl Console {
     fn human(&self, seen: &Seen) -> String {
         match seen {
             Seen::Change { monitor, event, section, previous, price, unit, percent, slot } => {
-                let mut line = String::new();
-                if self.several {
-                    line.push_str(&format!("[{}] ", short(monitor)));
-                }
+                let mut line = self.prefix(monitor);
                 line.push_str(&clean(event));
                 if !section.is_empty() {
                     line.push_str(&format!(" | {}", clean(section)));
@@ -104,10 +101,18 @@ impl Console {
                 }
                 line
             }
-            Seen::Alert(alert) => {
-                self.mark(&format!("ALERT {}: {}", clean(&alert.rule), clean(&alert.summary)))
-            }
+            Seen::Alert(alert) => self.mark(&format!(
+                "{}ALERT {}: {}",
+                self.prefix(&alert.monitor),
+                clean(&alert.rule),
+                clean(&alert.summary)
+            )),
         }
+    }
+
+    /// Which monitor a line is about, where there are several.
+    fn prefix(&self, monitor: &str) -> String {
+        if self.several { format!("[{}] ", short(monitor)) } else { String::new() }
     }
 
     /// Bold, where the terminal can.
