@@ -14,6 +14,7 @@ export class Live {
   #tries = 0;
   #timer = 0;
   #watchdog = 0;
+  #resting = false;
   paused = false;
 
   constructor(on) {
@@ -22,7 +23,7 @@ export class Live {
 
   start() {
     this.#close();
-    if (this.paused) return;
+    if (this.paused || this.#resting) return;
     if (this.#tries === 0) this.#on.state("connecting");
     const stream = new EventSource("/api/v1/live");
     this.#stream = stream;
@@ -62,6 +63,18 @@ export class Live {
     } else {
       this.start();
     }
+  }
+
+  /**
+   * Nobody looks: lets the connection go. Browsers allow six to one server, over all tabs; a
+   * seventh tab would wait for ever.
+   */
+  rest(resting) {
+    if (this.#resting === resting) return;
+    this.#resting = resting;
+    this.#tries = 0;
+    if (resting) this.#close();
+    else this.start();
   }
 
   /** Tries at once instead of at the end of the wait. */

@@ -18,6 +18,8 @@ import { showTiles, startTiles } from "./tiles.js";
 
 /** Updates come no faster than a reader can follow. */
 const BREATH = 1000;
+/** A page that nobody looks at stops listening after a while. */
+const REST = 10_000;
 const LINES = 12;
 const ALERTS = 20;
 
@@ -74,11 +76,8 @@ async function refresh(anew = false) {
 
 /** Asks again, but not at once again. */
 function soon() {
-  if (document.hidden) {
-    dirty = true;
-    return;
-  }
-  if (asking) {
+  if (live.paused) return; // the end of the pause asks anyway
+  if (document.hidden || asking) {
     dirty = true;
     return;
   }
@@ -183,6 +182,7 @@ const live = new Live({
 
 function pause(paused) {
   live.pause(paused);
+  clearTimeout(timer);
   byId("pause").setAttribute("aria-pressed", String(paused));
   byId("pause").title = paused ? "Resume live updates (p)" : "Pause live updates (p)";
   say(byId("pause-text"), paused ? "Resume" : "Pause");
@@ -202,9 +202,15 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, select, textarea") && event.target.type !== "radio";
   if (event.key === "p" && !event.ctrlKey && !event.metaKey && !event.altKey && !typing) pause(!live.paused);
 });
+let resting = 0;
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && dirty && !live.paused) soon();
+  clearTimeout(resting);
+  if (document.hidden) resting = setTimeout(() => live.rest(true), REST);
+  else live.rest(false);
+  if (!document.hidden && dirty) soon();
 });
+addEventListener("pagehide", () => live.rest(true));
+addEventListener("pageshow", () => live.rest(false));
 setInterval(tick, 1000);
 
 ask("about")

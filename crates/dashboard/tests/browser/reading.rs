@@ -295,6 +295,8 @@ fn the_keyboard_is_enough() {
         "[...document.querySelectorAll('button, select, input, a')].filter((e) => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map((e) => e.outerHTML)",
     );
     assert_eq!(unnamed, serde_json::json!([]), "every control has a name");
+    // In a list a letter chooses; elsewhere `p` pauses.
+    browser.eval("document.activeElement.blur()");
     browser.key("p", "KeyP", 80);
     browser.wait("document.getElementById('pause').getAttribute('aria-pressed') === 'true'");
     browser.key("p", "KeyP", 80);

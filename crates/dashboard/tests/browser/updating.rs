@@ -61,8 +61,8 @@ fn a_pause_holds_everything_still_until_it_ends() {
     browser.wait("document.getElementById('live').dataset.state === 'paused'");
     assert_eq!(browser.text("#pause-text"), "Resume");
     std::thread::sleep(Duration::from_millis(1200));
-    let asked = browser.requests.len();
     let lowest = tile(&mut browser, "lowest");
+    let asked = browser.requests.len();
     memory.add([samples::ticket("e4-1a", "The Paper Kites", "Floor", 6.5, now())]);
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(tile(&mut browser, "lowest"), lowest);

@@ -122,6 +122,10 @@ pub fn head(reader: &mut impl BufRead) -> (u16, Vec<(String, String)>) {
 
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let mut reader = open(address, method, path, headers);
+    if reader.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        // Broken off before the first byte.
+        return Answer { status: 0, headers: Vec::new(), body: Vec::new(), whole: false };
+    }
     let (status, headers) = head(&mut reader);
     let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let mut body = Vec::new();

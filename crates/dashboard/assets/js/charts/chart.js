@@ -8,6 +8,7 @@ const FONT = getComputedStyle(document.documentElement).getPropertyValue("--font
 /** A chart in a box. `describe` is what it says to those who do not see it. */
 export class Chart {
   #redraw = () => {};
+  #series = "";
 
   constructor(element) {
     this.element = element;
@@ -18,7 +19,14 @@ export class Chart {
 
   /** Draws, and draws again when the theme changes. */
   draw(option, description) {
-    this.#redraw = () => this.chart.setOption({ animation: false, textStyle: { fontFamily: FONT }, ...option() }, { replaceMerge: ["series"] });
+    this.#redraw = () => {
+      const drawn = { animation: false, textStyle: { fontFamily: FONT }, ...option() };
+      // An open tooltip remembers series by their places; with other series it must close first.
+      const series = drawn.series.map((one) => one.id).join();
+      if (series !== this.#series) this.chart.dispatchAction({ type: "hideTip" });
+      this.#series = series;
+      this.chart.setOption(drawn, { replaceMerge: ["series"] });
+    };
     this.#redraw();
     this.element.setAttribute("aria-label", description);
   }
