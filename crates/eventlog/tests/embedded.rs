@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use conformance::workers::{Counter, Notes, all, fold_all, sink_until, values};
+use conformance::workers::{Counter, Notes, all, fold_all, restored, sink_until, values};
 use conformance::{append, lag, member, producer, record};
 use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Keep, Layout, Options, Retention};
 use pricemonitor_eventlog::{Append, Error, EventLog, Position, Stop, Topic, Write};
@@ -201,6 +201,41 @@ fn a_full_disk_loses_nothing_acknowledged_and_passes() {
     keys.sort();
     acknowledged.sort();
     assert_eq!(keys, acknowledged);
+}
+
+#[test]
+fn state_is_compacted_while_it_is_worked_on_and_equals_what_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store =
+        EmbeddedStore::open(folder.path(), Options { batch_records: 10, ..Options::default() }).unwrap();
+    let one = log(&store, 2);
+    let mut door = producer(&one);
+    let mut expected = std::collections::BTreeMap::new();
+    for round in 0..40u64 {
+        // 100 keys of 20 kB; each seventh goes away at times and may come again.
+        let value = |n: u64| if n % 7 == round % 7 { "remove" } else { "x" };
+        let records: Vec<Write> = (0..100).map(|n| record(&format!("k{n}"), value(n))).collect();
+        append(&mut door, &records);
+        for n in 0..100 {
+            match value(n) {
+                "remove" => expected.remove(&format!("k{n}")),
+                _ => expected.insert(format!("k{n}"), expected.get(&format!("k{n}")).unwrap_or(&0) + 1),
+            };
+        }
+        if round % 10 == 9 {
+            let mut counter = Counter { weight: 20_000, ..Counter::default() };
+            fold_all(&one, &member("fold", "one"), &mut counter);
+        }
+    }
+    drop((door, one));
+    store.close();
+    // 80 MB of state was written, of which 2 MB count; the room of the rest is used again.
+    let size = std::fs::metadata(folder.path().join("log.sqlite")).unwrap().len();
+    assert!(size < 40 << 20, "{size}");
+    let store = open(folder.path());
+    let counts: std::collections::BTreeMap<String, u64> =
+        restored(&log(&store, 2), "fold").into_values().flat_map(|(_, keys)| keys).collect();
+    assert_eq!(counts, expected);
 }
 
 #[test]

@@ -102,8 +102,7 @@ impl Append for EmbeddedAppender {
             change.put(&self.monitor, Topic::Raw, record, true)?;
         }
         if let Some(checkpoint) = checkpoint {
-            let entry = (source.as_bytes().to_vec(), Some(checkpoint.to_vec()));
-            change.keyed.push((claim.index, vec![entry]));
+            change.checkpoints.push((claim.index, source.as_bytes().to_vec(), checkpoint.to_vec()));
         }
         change.moves.push((claim.clone(), claim.next));
         let at = self.monitor.commit(&change)?;

@@ -18,9 +18,6 @@ const LARGEST: usize = 8 * 1024 * 1024;
 /// How often sinks' positions go along with a transaction.
 const HINTS: Duration = Duration::from_secs(1);
 
-/// Keys and new values of one partition; `None` removes.
-pub(super) type Keyed = Vec<(Vec<u8>, Option<Vec<u8>>)>;
-
 /// Ownership of a partition by one member of a group.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
@@ -35,10 +32,11 @@ pub(super) struct Claim {
 pub(super) struct Change {
     /// Claims that must hold, and where each moves to.
     pub(super) moves: Vec<(Claim, u64)>,
-    /// Writes to compacted topics, by stream.
-    pub(super) keyed: Vec<(usize, Keyed)>,
+    /// Stream, key and value of checkpoints.
+    pub(super) checkpoints: Vec<(usize, Vec<u8>, Vec<u8>)>,
     /// Batches by stream.
     blobs: Vec<Vec<Blob>>,
+    /// Records for readers, who are woken for them.
     records: usize,
 }
 
@@ -83,8 +81,16 @@ impl Change {
     }
 
     fn one(&mut self, index: usize, write: &Write) {
-        frame::put(&mut self.blobs[index], write);
+        frame::put(&mut self.blobs[index], write.key.as_deref(), write.value.as_deref());
         self.records += 1;
+    }
+
+    /// Adds changed state to the state topic's stream `index`.
+    pub(super) fn state(&mut self, monitor: &Monitor, index: usize, entries: &[(Vec<u8>, Option<Vec<u8>>)]) {
+        self.blobs.resize_with(monitor.streams.len(), Vec::new);
+        for (key, value) in entries {
+            frame::put(&mut self.blobs[index], Some(key), value.as_deref());
+        }
     }
 }
 
@@ -124,8 +130,9 @@ impl Monitor {
         for (claim, to) in &change.moves {
             self.advance(tx, claim, *to, at)?;
         }
-        for (index, entries) in &change.keyed {
-            self.keyed(tx, *index, entries)?;
+        for (index, source, checkpoint) in &change.checkpoints {
+            tx.prepare_cached("REPLACE INTO keyed (stream, key, value) VALUES (?, ?, ?)")?
+                .execute(params![self.streams[*index].id, source, checkpoint])?;
         }
         let mut heads = Vec::new();
         for (index, blobs) in change.blobs.iter().enumerate().filter(|(_, blobs)| !blobs.is_empty()) {
@@ -134,7 +141,7 @@ impl Monitor {
         Ok(Done { at, heads, hints: self.hints(tx, at, HINTS)? })
     }
 
-    fn advance(
+    pub(super) fn advance(
         &self,
         tx: &Transaction<'_>,
         claim: &Claim,
@@ -164,19 +171,6 @@ impl Monitor {
             stream.partition,
             self.topic(stream.topic).name
         ))))
-    }
-
-    fn keyed(&self, tx: &Transaction<'_>, index: usize, entries: &Keyed) -> std::result::Result<(), Fault> {
-        let stream = self.streams[index].id;
-        let mut set = tx.prepare_cached("REPLACE INTO keyed (stream, key, value) VALUES (?, ?, ?)")?;
-        let mut remove = tx.prepare_cached("DELETE FROM keyed WHERE stream = ? AND key = ?")?;
-        for (key, value) in entries {
-            match value {
-                Some(value) => set.execute(params![stream, key, value])?,
-                None => remove.execute(params![stream, key])?,
-            };
-        }
-        Ok(())
     }
 
     fn append(

@@ -97,6 +97,13 @@ impl Core {
         trouble::running(&self.path, error)
     }
 
+    pub(super) fn told(&self, fault: Fault) -> Error {
+        match fault {
+            Fault::Sqlite(error) => self.explain(&error),
+            Fault::Refused(error) => error,
+        }
+    }
+
     pub(super) fn trouble(&self) -> Option<String> {
         locked(&self.trouble).clone()
     }

@@ -1,13 +1,15 @@
 //! The loop around a fold.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::commit::{Change, Claim, Keyed};
+use super::commit::{Change, Claim};
 use super::group::Membership;
 use super::monitor::Monitor;
 use super::pace::{Pace, Patience};
 use super::read::{Fetched, Reader};
+use super::state::{self, Live};
 use crate::{Batch, Error, Fold, Member, Out, Position, Restored, Result, Stop, Topic};
 
 /// How long the loop sleeps when nothing rings.
@@ -29,7 +31,8 @@ struct Part {
     partition: u32,
     claim: Claim,
     fetched: Fetched,
-    state: Keyed,
+    /// Bytes of state changes after which they are compacted.
+    compact_at: u64,
 }
 
 struct Folding<'f, F> {
@@ -130,21 +133,17 @@ impl<F: Fold> Folding<'_, F> {
         let incarnation = self.monitor.topic(Topic::Raw).incarnation;
         let at = Position { incarnation, next_offset: claim.next };
         self.monitor.check(self.membership.group(), claim.index, at)?;
-        let core = &self.monitor.core;
-        let explain = |error: rusqlite::Error| core.explain(&error);
-        let mut query = self
-            .reader
-            .conn
-            .prepare_cached("SELECT key, value FROM keyed WHERE stream = ?")
-            .map_err(explain)?;
-        let mut rows = query.query([self.monitor.stream(Topic::State, partition).id]).map_err(explain)?;
-        let mut entries = std::iter::from_fn(|| match rows.next() {
-            Ok(row) => row.map(|row| entry(row).map_err(explain)),
-            Err(error) => Some(Err(explain(error))),
+        let stream = self.monitor.stream(Topic::State, partition);
+        let explain = |error: rusqlite::Error| self.monitor.core.explain(&error);
+        let mut query = state::query(&self.reader.conn).map_err(explain)?;
+        let mut live = Live::read(&mut query, stream).map_err(explain)?;
+        let mut entries = std::iter::from_fn(|| {
+            live.take().map(|entry| entry.map_err(|fault| self.monitor.core.told(fault)))
         });
         let restored = Restored { incarnation, next_offset: claim.next, entries: &mut entries };
         self.fold.assigned(partition, restored).map_err(End::Fold)?;
-        self.parts.push(Part { partition, claim, fetched: Fetched::default(), state: Keyed::new() });
+        let compact_at = state::compact_at(live.bytes());
+        self.parts.push(Part { partition, claim, fetched: Fetched::default(), compact_at });
         Ok(())
     }
 
@@ -173,13 +172,6 @@ impl<F: Fold> Folding<'_, F> {
             }
         }
         let committed = self.monitor.commit(&change);
-        for (index, entries) in change.keyed.drain(..) {
-            if let Some(part) =
-                ready.iter_mut().find(|part| self.monitor.index(Topic::State, part.partition) == index)
-            {
-                part.state = entries;
-            }
-        }
         if let Err(error) = committed {
             self.fold.aborted();
             return Err(error.into());
@@ -189,6 +181,9 @@ impl<F: Fold> Folding<'_, F> {
             if let Some(part) = ready.iter_mut().find(|part| part.claim.index == claim.index) {
                 part.claim.next = to;
             }
+        }
+        for part in &mut ready {
+            compact(&self.monitor, &self.reader, part)?;
         }
         Ok(records)
     }
@@ -200,8 +195,26 @@ impl<F: Fold> Folding<'_, F> {
     }
 }
 
-fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<(Vec<u8>, Vec<u8>)> {
-    Ok((row.get(0)?, row.get(1)?))
+/// Compacts the partition's state when its changes have grown too long.
+fn compact(monitor: &Monitor, reader: &Reader, part: &mut Part) -> Result<()> {
+    let index = monitor.index(Topic::State, part.partition);
+    let long = monitor.streams[index].bytes.load(Ordering::Acquire);
+    if long < part.compact_at {
+        return Ok(());
+    }
+    match state::compact(monitor, reader, &part.claim, index) {
+        Ok(live) => {
+            part.compact_at = state::compact_at(live);
+            Ok(())
+        }
+        Err(Error::Retry(why)) => {
+            // Only room is lost until the next time.
+            tracing::warn!(monitor = %monitor.id, "the state was not compacted: {why}");
+            part.compact_at = state::compact_at(long);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn apply(
@@ -228,11 +241,7 @@ fn apply(
         }
         change.put(monitor, *topic, write, false).map_err(End::Fold)?;
     }
-    part.state.clear();
-    std::mem::swap(&mut part.state, &mut out.state);
-    // Neighbours in the file are written together. Stable: of two values for a key the later counts.
-    part.state.sort_by(|(one, _), (other, _)| one.cmp(other));
-    change.keyed.push((monitor.index(Topic::State, part.partition), std::mem::take(&mut part.state)));
+    change.state(monitor, monitor.index(Topic::State, part.partition), &out.state);
     change.moves.push((part.claim.clone(), batch.next_offset()));
     Ok(records.len())
 }

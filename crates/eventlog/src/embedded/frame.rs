@@ -4,7 +4,7 @@
 //! Offsets are dense within a batch and all its records have one time, so neither is repeated.
 
 use super::trouble;
-use crate::{Result, Write};
+use crate::Result;
 
 /// Most records of one stored batch: what a reader takes at a time is a whole number of these.
 const RECORDS: u32 = 1024;
@@ -19,14 +19,14 @@ pub(super) struct Blob {
 }
 
 /// Appends a record to the last of `blobs`, or to a new one when that is full.
-pub(super) fn put(blobs: &mut Vec<Blob>, write: &Write) {
+pub(super) fn put(blobs: &mut Vec<Blob>, key: Option<&[u8]>, value: Option<&[u8]>) {
     let full = |blob: &Blob| blob.records >= RECORDS || blob.bytes.len() >= BYTES;
     if blobs.last().is_none_or(full) {
         blobs.push(Blob::default());
     }
     if let Some(blob) = blobs.last_mut() {
-        field(&mut blob.bytes, write.key.as_deref());
-        field(&mut blob.bytes, write.value.as_deref());
+        field(&mut blob.bytes, key);
+        field(&mut blob.bytes, value);
         blob.records += 1;
     }
 }
@@ -92,7 +92,7 @@ mod tests {
         ) {
             let mut blobs = Vec::new();
             for (key, value) in &records {
-                put(&mut blobs, &Write { partition: None, key: key.clone(), value: value.clone() });
+                put(&mut blobs, key.as_deref(), value.as_deref());
             }
             let mut read = Vec::new();
             for blob in &blobs {
@@ -123,18 +123,18 @@ mod tests {
     fn a_batch_is_split_by_records_and_by_bytes() {
         let mut blobs = Vec::new();
         for _ in 0..RECORDS + 1 {
-            put(&mut blobs, &Write::default());
+            put(&mut blobs, None, None);
         }
         assert_eq!(blobs.iter().map(|b| b.records).collect::<Vec<_>>(), [RECORDS, 1]);
-        put(&mut blobs, &Write { value: Some(vec![0; 2 * BYTES]), ..Write::default() });
-        put(&mut blobs, &Write::default());
+        put(&mut blobs, None, Some(&vec![0; 2 * BYTES]));
+        put(&mut blobs, None, None);
         assert_eq!(blobs.len(), 3);
     }
 
     #[test]
     fn a_cut_record_is_damage() {
         let mut blobs = Vec::new();
-        put(&mut blobs, &Write { partition: None, key: Some(vec![7; 200]), value: None });
+        put(&mut blobs, Some(&[7; 200]), None);
         let bytes = &blobs[0].bytes;
         for end in 0..bytes.len() {
             assert!(take(&mut &bytes[..end]).is_err(), "{end}");

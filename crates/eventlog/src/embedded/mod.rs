@@ -13,7 +13,9 @@
 //!
 //! # How it works
 //! One connection writes, behind a lock; each loop reads with its own. A fold's transaction is one
-//! SQLite transaction: state, records and position. Who owns which partition is kept in memory
+//! SQLite transaction: state, records and position. State is a log of changes that is compacted when
+//! it has grown to three times its content (`state`), because rows in a table cost three times the
+//! CPU: every transaction would rewrite most of their pages. Who owns which partition is kept in memory
 //! (`group`), the fence is the epoch beside the stored position (`commit`). The ends of all
 //! partitions are kept in memory too, so a waiting loop looks at a number and sleeps on a bell.
 
@@ -33,6 +35,7 @@ mod read;
 mod retention;
 mod schema;
 mod sink;
+mod state;
 mod store;
 mod trouble;
 

@@ -14,9 +14,9 @@ const APPLICATION_ID: i32 = 0x5072_4d6e;
 /// Step `n` brings the file from format `n` to format `n + 1`; their number is the format.
 ///
 /// - `streams`: one row for each partition of each topic.
-/// - `batches`: records. The id is the stream's id and the first record's offset ([`batch_id`]), so
-///   reading a partition is one walk along the table.
-/// - `keyed`: the compacted topics (state, checkpoints): only the last value of a key is kept.
+/// - `batches`: records, and changes of state. The id is the stream's id and the first record's offset
+///   ([`batch_id`]), so reading a partition is one walk along the table.
+/// - `keyed`: the checkpoints; only the last of a source is kept.
 /// - `positions`: where a group stands. Of a fold it is the authority and changes with the state; of
 ///   a sink a hint for retention and lag. `epoch` grows with each owner, so that an earlier one is
 ///   fenced.
@@ -67,11 +67,12 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
     };
-    // Room freed by retention is given back; the write-ahead log is folded in every 16 MiB.
+    // Room freed by retention is given back; the write-ahead log is folded in every 16 MiB. Pages of
+    // 8 kB halve the system calls of large batches and still make small commits cheap.
     conn.execute_batch(&format!(
-        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync};
-         PRAGMA busy_timeout = 2000; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;
-         PRAGMA cache_size = -16384;"
+        "PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {sync};
+         PRAGMA busy_timeout = 2000; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -8192;"
     ))
     .map_err(explain)?;
     conn.set_prepared_statement_cache_capacity(32);

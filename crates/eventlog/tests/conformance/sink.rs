@@ -64,8 +64,7 @@ fn incarnation(log: &impl EventLog) -> Incarnation {
     let seen = notes.seen.clone();
     let done = || !seen.lock().unwrap().is_empty();
     sink_until(log, &member("looks", "one"), Topic::Raw, &mut notes, "one is read", done).unwrap();
-    let incarnation = notes.incarnation.lock().unwrap().unwrap();
-    incarnation
+    notes.incarnation.lock().unwrap().unwrap()
 }
 
 pub fn a_position_beyond_the_end_is_refused(bed: &impl Bed) {

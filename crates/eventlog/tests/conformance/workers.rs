@@ -47,6 +47,8 @@ pub struct Counter {
     pub hook: Option<Hook>,
     /// Bytes that every processed record is filled up to.
     pub fill: usize,
+    /// Bytes that every key's state is filled up to.
+    pub weight: usize,
 }
 
 /// What a [`Counter`] went through.
@@ -60,7 +62,7 @@ pub struct CounterLog {
 }
 
 pub fn count(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_le_bytes)
+    bytes.first_chunk().map_or(0, |count| u64::from_le_bytes(*count))
 }
 
 impl Fold for Counter {
@@ -91,6 +93,7 @@ impl Fold for Counter {
             let state = table.entry(key);
             let next = count(state) + 1;
             *state = next.to_le_bytes().to_vec();
+            state.resize(self.weight.max(8), 7);
             let topic = match value {
                 b"remove" => {
                     table.remove(key);
@@ -173,8 +176,7 @@ pub fn restored(log: &impl EventLog, group: &str) -> BTreeMap<u32, (u64, BTreeMa
     let _ = fold_until(log, &super::member(group, "one"), &mut counter, "everything is restored", || {
         seen.lock().unwrap().restored.len() == partitions
     });
-    let restored = seen.lock().unwrap().restored.clone();
-    restored
+    seen.lock().unwrap().restored.clone()
 }
 
 /// Writes down what it gets.
@@ -243,8 +245,7 @@ pub fn all(log: &impl EventLog, topic: Topic) -> Vec<Seen> {
     // By what it saw, not by its group's lag: the group may have read all of it before.
     let total = super::lag(log, "a group that never was", topic) as usize;
     sink_until(log, &who, topic, &mut notes, "all is read", || seen.lock().unwrap().len() >= total).unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 /// Values of one key in the order read.
