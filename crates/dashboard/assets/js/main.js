@@ -21,7 +21,7 @@ const BREATH = 1000;
 /** A page that nobody looks at stops listening after a while. */
 const REST = 10_000;
 const LINES = 12;
-const ALERTS = 20;
+const ALERTS = matchMedia("(max-width: 760px)").matches ? 8 : 20;
 
 startTheme();
 startTiles();

@@ -109,7 +109,7 @@ export class HistoryChart {
       }),
       dataZoom: [
         { type: "inside", filterMode: "none", minValueSpan: 60_000, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, preventDefaultMouseMove: false, ...zoom },
-        { type: "slider", filterMode: "none", minValueSpan: 60_000, height: 22, bottom: 8, left: 14, right: 18, showDetail: false, brushSelect: false, ...sliderColours(), ...zoom },
+        { type: "slider", filterMode: "none", minValueSpan: 60_000, height: 22, bottom: 8, left: 14, right: 18, showDetail: false, brushSelect: false, showDataShadow: true, ...sliderColours(), ...zoom },
       ],
       series: [...visible.map((line, at) => this.#series(line, drawn.get(line.series), at === 0, low, schedule ? now : null, visible.length)), this.#markers(visible)],
     };

@@ -11,10 +11,10 @@ const narrow = matchMedia("(max-width: 620px)");
 export class HoursChart {
   #chart = new Chart(byId("hours-chart"));
   #last = null;
+  #flat = null;
 
   constructor() {
     narrow.addEventListener("change", () => {
-      this.#chart.chart.clear();
       if (this.#last) this.show(...this.#last);
     });
   }
@@ -22,11 +22,15 @@ export class HoursChart {
   show(cells, unit) {
     this.#last = [cells, unit];
     const hours = byHour(cells);
+    // A map of one or two days would be mostly holes.
+    const flat = narrow.matches || new Set(cells.map((cell) => cell.weekday)).size < 3;
+    if (flat !== this.#flat) this.#chart.chart.clear();
+    this.#flat = flat;
     const cheapest = hours.filter((hour) => hour.count).reduce((best, hour) => (best && best.average <= hour.average ? best : hour), null);
     const words = cheapest ? `Average price by hour: lowest at ${HOURS[cheapest.hour]} h with ${format.price(cheapest.average, unit)}.` : "No prices.";
-    say(byId("hours-title"), narrow.matches ? "Hours of the day" : "Hours of the week");
+    say(byId("hours-title"), flat ? "Hours of the day" : "Hours of the week");
     say(byId("hours-hint"), cheapest && hours.filter((hour) => hour.count).length > 3 ? `Average price, lowest around ${HOURS[cheapest.hour]}:00` : "Average price");
-    this.#chart.draw(() => (narrow.matches ? bars(hours, unit) : heat(cells, unit)), words);
+    this.#chart.draw(() => (flat ? bars(hours, unit) : heat(cells, unit)), words);
   }
 }
 
@@ -86,6 +90,8 @@ function bars(hours, unit) {
   const [low, high] = [Math.min(0, ...seen), Math.max(...seen, 0)];
   const cheapest = Math.min(...seen);
   const step = stepOf(low, high);
+  // Bars begin at zero, where they say nothing when prices differ by little: then points do.
+  const close = cheapest > 0.6 * high;
   return {
     visualMap: { show: false },
     grid: { left: 6, right: 8, top: 30, bottom: 6, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
@@ -98,11 +104,16 @@ function bars(hours, unit) {
       },
     }),
     xAxis: axis({ type: "category", data: HOURS, splitLine: { show: false }, axisLine: { onZero: false, lineStyle: { color: colour("--line-strong") } }, axisLabel: { interval: 3 } }),
-    yAxis: axis({ type: "value", name: plain(unit, 20), nameTextStyle: { color: colour("--soft"), align: "left", fontSize: 12 }, splitNumber: 4, axisLine: { show: false }, axisLabel: { formatter: (value) => format.axisPrice(value, step) } }),
+    yAxis: axis({ type: "value", name: plain(unit, 20), scale: close, nameTextStyle: { color: colour("--soft"), align: "left", fontSize: 12 }, splitNumber: 4, axisLine: { show: false }, axisLabel: { formatter: (value) => format.axisPrice(value, close ? stepOf(cheapest, high, 4) : step) } }),
     series: [
       {
-        id: "hours",
-        type: "bar",
+        id: close ? "points" : "hours",
+        type: close ? "line" : "bar",
+        symbol: "circle",
+        symbolSize: 9,
+        showSymbol: true,
+        showAllSymbol: true,
+        lineStyle: { color: colour("--accent"), opacity: 0.35, width: 2 },
         barCategoryGap: "18%",
         data: hours.map((hour) => (hour.count ? { value: hour.average, itemStyle: { color: colour(hour.average === cheapest ? "--down" : "--accent") } } : null)),
         itemStyle: { borderRadius: 3 },
