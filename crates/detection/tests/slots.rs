@@ -173,10 +173,12 @@ fn an_alert_of_a_tick_knows_what_the_schedule_knew() {
     let mut tape = Tape::new(vec![rule("below: {value: 0, at: starts}")]);
     let mut o = slot(23, "-0.50", 0);
     o.labels.set("event", "Finland");
-    tape.see(o);
-    tape.see(slot(24, "-0.10", 0)); // without the label
+    tape.see(o.clone());
+    let mut next = slot(24, "-0.10", 0);
+    next.labels = o.labels;
+    tape.see(next);
     let alert = tape.tick(START.plus(23 * HOUR)).remove(0);
-    assert_eq!(alert.summary, "i: -0.50 c/kWh, below 0, 2026-01-04 23:00 to 2026-01-05 01:00 UTC");
+    assert_eq!(alert.summary, "Finland: -0.50 c/kWh, below 0, 2026-01-04 23:00 to 2026-01-05 01:00 UTC");
     assert_eq!((&*alert.source, &*alert.item, &*alert.currency), ("s", "i", "EUR"));
     assert_eq!(alert.observed_at, START.plus(23 * HOUR), "or it would be stale when it is sent");
     assert_eq!((alert.coordinates.offset, alert.transition), (2, Transition::Firing));
