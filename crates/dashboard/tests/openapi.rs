@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fixture::{Memory, samples};
 use pricemonitor_dashboard::{Notice, OPENAPI, Options, routes};
 use pricemonitor_model::Time;
+use pricemonitor_store::Database;
 use serde_json::Value;
 
 fn description() -> Value {
@@ -93,7 +94,11 @@ fn every_answer_is_as_described() {
     let notices = || vec![Notice { failing: false, monitor: String::new(), text: "a channel is off".into() }];
     let options = Options { notices: Arc::new(notices), ..Options::default() };
     let full = common::serve(memory, options);
-    let empty = common::serve(Arc::new(Memory::default()), Options::default());
+    // The real store, as it is on the first day.
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(Database::open_sqlite(&folder.path().join("prices.sqlite"))).unwrap();
+    let empty = common::serve(Arc::new(database.clone()), Options::default());
     let mut checked = 0;
     for route in routes() {
         let content = &document["paths"][route.path]["get"]["responses"]["200"]["content"];
@@ -109,6 +114,8 @@ fn every_answer_is_as_described() {
             &document["paths"][route.path]["get"]["responses"]["400"]["content"]["application/json"];
         fits(&document, &failure["schema"], &wrong.json(), route.path);
     }
+    drop(empty);
+    runtime.block_on(database.close());
     assert!(checked >= 18, "{checked} answers were checked");
     let alerts = full.get("/api/v1/alerts").json();
     assert!(

@@ -85,7 +85,7 @@ export class Filters {
     const chips = usual.map((range) => {
       const input = make("input", { type: "radio", name: "range", value: range.id, checked: range.id === state.range, "aria-label": range.title, title: range.title });
       input.addEventListener("change", () => this.#range(range.id));
-      return make("label", {}, input, make("span", {}, range.label));
+      return make("label", {}, input, make("span", { "data-brief": range.brief ?? range.label }, make("span", { class: "long" }, range.label)));
     });
     const box = byId("ranges");
     const same = [...box.querySelectorAll("input")].map((one) => one.value).join() === usual.map((one) => one.id).join();

@@ -9,7 +9,7 @@ let shown = "";
 export function showNotices(notices, monitor) {
   const ours = notices.filter((notice) => !notice.monitor || !monitor || notice.monitor === monitor);
   ours.sort((a, b) => Number(b.failing) - Number(a.failing));
-  const text = JSON.stringify(ours);
+  const text = JSON.stringify([ours, Boolean(monitor)]);
   if (text === shown) return;
   shown = text;
   const list = byId("notices");

@@ -14,7 +14,7 @@ const midnight = (now, days) => {
 export const ranges = [
   { id: "1h", label: "1 h", title: "Last hour", only: "quote", back: HOUR },
   { id: "6h", label: "6 h", title: "Last 6 hours", only: "quote", back: 6 * HOUR },
-  { id: "2d", label: "Today + tomorrow", title: "Today and tomorrow", only: "schedule" },
+  { id: "2d", label: "Today + tomorrow", brief: "2 days", title: "Today and tomorrow", only: "schedule" },
   { id: "future", label: "Ahead", title: "From now on", only: "schedule" },
   { id: "24h", label: "24 h", title: "Last 24 hours", back: DAY },
   { id: "7d", label: "7 d", title: "Last 7 days", back: 7 * DAY },

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /// The browser's program: `PRICEMONITOR_CHROMIUM`, else by its names on the path.
-pub fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("PRICEMONITOR_CHROMIUM") {
         return Some(PathBuf::from(named));
     }
@@ -25,28 +25,28 @@ pub fn program() -> Option<PathBuf> {
 }
 
 /// A browser of its own profile with one page; ends when dropped.
-pub struct Browser {
+pub(crate) struct Browser {
     child: Child,
     _profile: tempfile::TempDir,
     socket: WebSocket<TcpStream>,
     session: Option<String>,
     next: u64,
     /// Complaints of the page: console errors and warnings, exceptions, refused loads.
-    pub complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
     /// Every address that was asked for.
-    pub requests: Vec<String>,
+    pub(crate) requests: Vec<String>,
 }
 
 /// How the page is looked at.
 #[derive(Clone, Copy)]
-pub struct Look {
-    pub width: u32,
-    pub height: u32,
-    pub dark: bool,
+pub(crate) struct Look {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) dark: bool,
 }
 
 impl Browser {
-    pub fn start(program: &Path, look: Look) -> Browser {
+    pub(crate) fn start(program: &Path, look: Look) -> Browser {
         let profile = tempfile::tempdir().unwrap();
         let child = Command::new(program)
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
@@ -81,7 +81,7 @@ impl Browser {
         browser
     }
 
-    pub fn look(&mut self, look: Look) {
+    pub(crate) fn look(&mut self, look: Look) {
         let Look { width, height, dark } = look;
         let metrics =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
@@ -92,13 +92,13 @@ impl Browser {
     }
 
     /// Loads an address and waits for the load.
-    pub fn open(&mut self, url: &str) {
+    pub(crate) fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({"url": url}));
         self.wait("document.readyState === 'complete'");
     }
 
     /// Sends a command and waits for its answer; events on the way are kept.
-    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.next += 1;
         let id = self.next;
         let mut message = json!({"id": id, "method": method, "params": parameters});
@@ -156,7 +156,7 @@ impl Browser {
     }
 
     /// Value of an expression, awaited.
-    pub fn eval(&mut self, expression: &str) -> Value {
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true});
         let answer = self.call("Runtime.evaluate", parameters);
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {}", answer["exceptionDetails"]);
@@ -164,17 +164,17 @@ impl Browser {
     }
 
     /// Text of the first element that the selector finds.
-    pub fn text(&mut self, selector: &str) -> String {
+    pub(crate) fn text(&mut self, selector: &str) -> String {
         let script = format!("document.querySelector({selector:?})?.textContent ?? ''");
         self.eval(&script).as_str().unwrap().to_owned()
     }
 
     /// Waits until the expression is true.
-    pub fn wait(&mut self, expression: &str) {
+    pub(crate) fn wait(&mut self, expression: &str) {
         self.wait_for(expression, PATIENCE);
     }
 
-    pub fn wait_for(&mut self, expression: &str, patience: Duration) {
+    pub(crate) fn wait_for(&mut self, expression: &str, patience: Duration) {
         let deadline = Instant::now() + patience;
         loop {
             if self.eval(&format!("Boolean({expression})")) == true {
@@ -188,7 +188,7 @@ impl Browser {
         }
     }
 
-    pub fn key(&mut self, key: &str, code: &str, number: u32) {
+    pub(crate) fn key(&mut self, key: &str, code: &str, number: u32) {
         let text = if key.len() == 1 { key } else { "" };
         for kind in ["keyDown", "keyUp"] {
             let event = json!({"type": kind, "key": key, "code": code, "text": text, "windowsVirtualKeyCode": number});
@@ -198,7 +198,7 @@ impl Browser {
     }
 
     /// Chooses an option of a select as a person does.
-    pub fn choose(&mut self, id: &str, value: &str) {
+    pub(crate) fn choose(&mut self, id: &str, value: &str) {
         let script = format!(
             "(() => {{ const s = document.getElementById({id:?}); s.value = {value:?}; \
              s.dispatchEvent(new Event('change', {{bubbles: true}})); return s.value; }})()"
@@ -207,7 +207,7 @@ impl Browser {
     }
 
     /// A picture of the whole page.
-    pub fn picture(&mut self) -> Vec<u8> {
+    pub(crate) fn picture(&mut self) -> Vec<u8> {
         use base64::Engine as _;
         let size =
             self.eval("[innerWidth, Math.ceil(document.documentElement.getBoundingClientRect().height)]");

@@ -195,7 +195,7 @@ function sliderColours() {
   return {
     borderColor: "transparent",
     backgroundColor: colour("--raised"),
-    fillerColor: colour("--accent-soft"),
+    fillerColor: colour("--veil"),
     handleStyle: { color: colour("--surface"), borderColor: colour("--line-strong") },
     moveHandleStyle: { color: colour("--line-strong"), opacity: 0.5 },
     dataBackground: { lineStyle: { color: colour("--line-strong"), opacity: 0.8 }, areaStyle: { color: colour("--line-strong"), opacity: 0.25 } },
