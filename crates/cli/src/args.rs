@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use pricemonitor_config::SecretString;
+
 use crate::exit::{Failure, Result};
 
 /// Watches prices: polls sources, keeps history, tells people about drops, shows a page.
@@ -92,12 +94,33 @@ pub(crate) struct UpArgs {
     /// Address of the page, the API and the metrics; a port of 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8501", env = "PRICEMONITOR_LISTEN")]
     pub(crate) listen: SocketAddr,
+    /// Another name under which the page may be reached, such as prices.example.org; may be given
+    /// several times. Requests for names that are not known are refused
+    #[arg(long, value_name = "NAME", env = "PRICEMONITOR_ALLOW_HOST", value_delimiter = ',')]
+    pub(crate) allow_host: Vec<String>,
+    /// Whoever wants to see the page must know this; best given by the variable, which others on the
+    /// machine cannot see
+    #[arg(long, value_name = "TOKEN", env = "PRICEMONITOR_PAGE_TOKEN", hide_env_values = true)]
+    pub(crate) page_token: Option<PageToken>,
     /// How the console speaks
     #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "PRICEMONITOR_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
     /// Say less: no line for each price change
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// The page's token. Its `Debug` shows nothing of it.
+#[derive(Debug, Clone)]
+pub(crate) struct PageToken(pub(crate) SecretString);
+
+impl std::str::FromStr for PageToken {
+    /// It is judged later: clap would repeat a refused value.
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<PageToken, std::convert::Infallible> {
+        Ok(PageToken(SecretString::new(text)))
+    }
 }
 
 /// How the console speaks.

@@ -14,6 +14,7 @@ use pricemonitor_eventlog::embedded::{EmbeddedStore, Options};
 use pricemonitor_store::Database;
 use pricemonitor_workers::{Health, Metrics, Witness};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,8 @@ pub(crate) fn run(args: UpArgs) -> Result<()> {
 }
 
 fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Runtime) -> Result<()> {
+    // From here on a signal means an end in order, also one that comes while everything starts.
+    let told = runtime.block_on(async { Told::listen() })?;
     // The port first: it is the most likely thing to be taken, and nothing has happened yet.
     let bound = runtime.block_on(web::bind(args))?;
     let (fatal, mut died) = mpsc::channel(8);
@@ -84,7 +87,7 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     let stop = CancellationToken::new();
     let console = console::Console::new(args, loaded.len() > 1, witness);
     let console = runtime.spawn(console.run(seen, shared.metrics.clone(), stop.clone()));
-    let page = runtime.spawn(web::serve(bound, shared.clone(), stop.clone()));
+    let page = runtime.spawn(web::serve(bound, web::Access::of(args), shared.clone(), stop.clone()));
     let mut running = Vec::new();
     let mut started = Ok(());
     for one in loaded {
@@ -99,7 +102,7 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     let background =
         runtime.spawn(background::run(shared.clone(), background::watched(&running), stop.clone()));
 
-    let ended = started.and_then(|()| runtime.block_on(until_told(&mut died)));
+    let ended = started.and_then(|()| runtime.block_on(told.wait(&mut died)));
     let flushed = monitor::stop_in_order(running, &shared);
     stop.cancel();
     runtime.block_on(async {
@@ -112,14 +115,26 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     ended
 }
 
-/// Waits for a signal (then all is well) or for a worker's last words.
-async fn until_told(died: &mut mpsc::Receiver<String>) -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::runtime)?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        Some(why) = died.recv() => Err(Failure::runtime(why)),
+/// The signals that ask for an end.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    /// Hears them from now on. Must be called on the runtime.
+    fn listen() -> Result<Told> {
+        let terminate = signal(SignalKind::terminate()).map_err(Failure::runtime)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::runtime)?;
+        Ok(Told { terminate, interrupt })
+    }
+
+    /// Waits for one of them (then all is well) or for a worker's last words.
+    async fn wait(mut self, died: &mut mpsc::Receiver<String>) -> Result<()> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            Some(why) = died.recv() => Err(Failure::runtime(why)),
+        }
     }
 }
