@@ -1,0 +1,225 @@
+//! The life of alerts in the outbox.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use common::{LIFE, START, monitor, place, price, writing};
+use pricemonitor_model::{
+    Alert, AlertId, Coordinates, Labels, Observation, PriceKind, SeriesKey, Severity, Slot, Time, Transition,
+};
+use pricemonitor_store::query::{AlertRow, Filter};
+use pricemonitor_store::{Claim, Database, DeliveryEnd, Error};
+
+fn alert(n: u64) -> Alert<'static> {
+    let series = SeriesKey { source: "s".into(), item: "i".into(), kind: PriceKind::Total };
+    let coordinates = Coordinates { incarnation: LIFE, partition: 0, offset: n };
+    Alert {
+        id: AlertId::of("default.m", "rule", &series, coordinates, Transition::Firing),
+        monitor: "default.m".into(),
+        rule: "rule".into(),
+        transition: Transition::Firing,
+        severity: Severity::Warning,
+        channels: None,
+        source: "s".into(),
+        item: "i".into(),
+        price_kind: PriceKind::Total,
+        labels: [("event", "X \0 \"y\""), ("section", "A"), ("row", "7")].into_iter().collect(),
+        price: price("84.00"),
+        reference: Some(price("120.00")),
+        percent: Some(price("-30.0")),
+        currency: "USD".into(),
+        unit: None,
+        observed_at: START.plus(n as i64 * 1000),
+        slot: None,
+        url: Some("https://example.test/1".into()),
+        summary: Cow::Owned(format!("it fell {n}")),
+        coordinates,
+    }
+}
+
+async fn claim(db: &Database) -> Claim {
+    db.register(&monitor("m"), Duration::from_secs(86_400), START).await.unwrap();
+    db.claim(&monitor("m"), "alerts", 0).await.unwrap()
+}
+
+async fn accept(db: &Database, claim: &mut Claim, alerts: &[(u64, &[&str])], next: u64) -> u64 {
+    let alerts: Vec<(Alert<'static>, Vec<String>)> = alerts
+        .iter()
+        .map(|(n, channels)| (alert(*n), channels.iter().map(|name| (*name).to_owned()).collect()))
+        .collect();
+    db.accept_alerts(claim, LIFE, 0, &alerts, next, START).await.unwrap()
+}
+
+async fn due(db: &Database, channel: &str, now: Time) -> Vec<u64> {
+    let due = db.due(&monitor("m"), channel, now, 100).await.unwrap();
+    due.into_iter().map(|pending| pending.alert.coordinates.offset).collect()
+}
+
+async fn states(db: &Database) -> Vec<(String, u32, Option<String>)> {
+    let rows: Vec<AlertRow> = db.alerts(&Filter::default(), 100, None).await.unwrap();
+    let states = rows.into_iter().rev().flat_map(|row| row.deliveries);
+    states.map(|state| (state.state, state.attempts, state.reason)).collect()
+}
+
+#[tokio::test]
+async fn an_alert_is_accepted_once_whatever_is_replayed() {
+    let place = place().await;
+    let mut first = claim(&place.db).await;
+    assert_eq!(accept(&place.db, &mut first, &[(1, &["a"]), (2, &["a", "b"]), (3, &[])], 3).await, 3);
+    assert_eq!(accept(&place.db, &mut first, &[(2, &["a", "b"]), (4, &["b"])], 4).await, 1);
+    // After a restart that lost nothing but its memory.
+    let mut second = claim(&place.db).await;
+    assert_eq!(second.position, Some((LIFE, 4)));
+    assert_eq!(accept(&place.db, &mut second, &[(1, &["a", "new"])], 4).await, 0);
+    assert_eq!(due(&place.db, "a", START).await, [1, 2]);
+    assert_eq!(due(&place.db, "b", START).await, [2, 4]);
+    assert_eq!(due(&place.db, "new", START).await, [] as [u64; 0]);
+    assert_eq!(place.db.alerts(&Filter::default(), 10, None).await.unwrap().len(), 4);
+    let fenced = place.db.accept_alerts(&mut first, LIFE, 0, &[(alert(9), vec![])], 9, START).await;
+    assert!(matches!(fenced, Err(Error::Fenced(_))), "{fenced:?}");
+    assert_eq!(place.db.alerts(&Filter::default(), 10, None).await.unwrap().len(), 4);
+    let counts = place.db.pending_counts(&monitor("m")).await.unwrap();
+    let counts: Vec<(&str, u64)> = counts.iter().map(|count| (&*count.channel, count.alerts)).collect();
+    assert_eq!(counts, [("a", 2), ("b", 2)]);
+}
+
+#[tokio::test]
+async fn what_is_due_is_the_alert_as_it_was() {
+    let place = place().await;
+    let mut claim = claim(&place.db).await;
+    accept(&place.db, &mut claim, &[(1, &["a"])], 1).await;
+    let due = place.db.due(&monitor("m"), "a", START, 10).await.unwrap();
+    assert_eq!(due[0].alert, alert(1));
+    assert_eq!((due[0].attempts, due[0].accepted_at, due[0].maybe_sent), (0, START, false));
+    assert!(place.db.due(&monitor("other"), "a", START, 10).await.unwrap().is_empty());
+    assert!(place.db.due(&monitor("m"), "a", START.plus(-1), 10).await.unwrap().is_empty());
+    assert!(place.db.due(&monitor("m"), "a", START, 0).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_delivery_ends_once() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"]), (4, &["a"])], 4).await;
+    let id = |n| vec![alert(n).id];
+    db.delivered(&m, "a", &id(1), Some("msg-1"), START).await.unwrap();
+    db.finish(&m, "a", &id(2), DeliveryEnd::Stale, "too old", START).await.unwrap();
+    db.finish(&m, "a", &id(3), DeliveryEnd::Refused, "400: no", START).await.unwrap();
+    db.finish(&m, "a", &id(4), DeliveryEnd::Gone, "404", START).await.unwrap();
+    // What ended stays as it is.
+    for n in 1..=4 {
+        db.failed(&m, "a", &id(n), "too late", START, true).await.unwrap();
+        db.delivered(&m, "a", &id(n), None, START).await.unwrap();
+    }
+    let reason = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        states(db).await,
+        [
+            ("ok".to_owned(), 1, None),
+            ("stale".to_owned(), 0, reason("too old")),
+            ("refused".to_owned(), 1, reason("400: no")),
+            ("gone".to_owned(), 1, reason("404")),
+        ]
+    );
+    assert!(due(db, "a", Time::MAX).await.is_empty());
+    assert!(db.pending_counts(&m).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_attempt_comes_back_when_its_time_has_come() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a", "b"])], 1).await;
+    let ids = [alert(1).id];
+    db.failed(&m, "a", &ids, "503", START.plus(5_000), false).await.unwrap();
+    assert!(due(db, "a", START.plus(4_999)).await.is_empty());
+    assert_eq!(due(db, "b", START).await, [1], "the other channel does not wait");
+    let pending = db.due(&m, "a", START.plus(5_000), 10).await.unwrap();
+    assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, false));
+    db.failed(&m, "a", &ids, "no answer", START.plus(6_000), true).await.unwrap();
+    let pending = db.due(&m, "a", START.plus(6_000), 10).await.unwrap();
+    assert_eq!((pending[0].attempts, pending[0].maybe_sent), (2, true));
+    assert_eq!(states(db).await[0], ("pending".to_owned(), 2, Some("no answer".to_owned())));
+}
+
+#[tokio::test]
+async fn a_crash_between_sending_and_writing_down_is_known() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"])], 1).await;
+    let ids = [alert(1).id];
+    db.attempting(&m, "a", &ids, START).await.unwrap();
+    // Here the process ends, and another one looks.
+    let pending = db.due(&m, "a", START, 10).await.unwrap();
+    assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, true));
+    db.attempting(&m, "a", &ids, START).await.unwrap();
+    db.delivered(&m, "a", &ids, None, START).await.unwrap();
+    assert_eq!(states(db).await, [("ok".to_owned(), 2, None)]);
+}
+
+#[tokio::test]
+async fn one_sender_has_a_channel() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    drop(claim(db).await);
+    assert!(db.lease(&m, "a", "one", START, 10_000).await.unwrap());
+    assert!(!db.lease(&m, "a", "two", START, 10_000).await.unwrap());
+    assert!(db.lease(&m, "b", "two", START, 10_000).await.unwrap());
+    assert!(db.lease(&m, "a", "one", START.plus(9_000), 10_000).await.unwrap(), "renewed");
+    assert!(!db.lease(&m, "a", "two", START.plus(18_999), 10_000).await.unwrap());
+    assert!(db.lease(&m, "a", "two", START.plus(19_000), 10_000).await.unwrap(), "it was given up");
+    assert!(!db.lease(&m, "a", "one", START.plus(19_000), 10_000).await.unwrap());
+    assert!(!db.lease(&monitor("nobody"), "a", "one", START, 10_000).await.unwrap());
+}
+
+#[tokio::test]
+async fn alerts_are_listed_by_page_and_filter_with_their_series() {
+    let place = place().await;
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    let numbers: Vec<(u64, &[&str])> = (0..10).map(|n| (n, &["a"] as &[&str])).collect();
+    accept(db, &mut claim, &numbers, 10).await;
+    let ids = |rows: &[AlertRow]| rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>();
+    let want = |range: std::ops::Range<u64>| range.rev().map(|n| alert(n).id.to_string()).collect::<Vec<_>>();
+    let first = db.alerts(&Filter::default(), 4, None).await.unwrap();
+    assert_eq!(ids(&first), want(6..10));
+    let second = db.alerts(&Filter::default(), 4, Some(&first[3].id)).await.unwrap();
+    assert_eq!(ids(&second), want(2..6));
+    let (from, to) = (Some(START.plus(3_000)), Some(START.plus(5_000)));
+    let timed = db.alerts(&Filter { from, to, ..Filter::default() }, 100, None).await.unwrap();
+    assert_eq!(ids(&timed), want(3..5));
+    assert_eq!(db.statistics(&Filter { from, to, ..Filter::default() }).await.unwrap().alerts, 2);
+    let of = |event: &str| Filter { event: Some(event.to_owned()), ..Filter::default() };
+    assert_eq!(db.alerts(&of("X \0 \"y\""), 100, None).await.unwrap().len(), 10);
+    assert!(db.alerts(&of("X"), 100, None).await.unwrap().is_empty());
+    assert_eq!((first[0].series, first[0].percent.as_deref()), (0, Some("-30.0")));
+    assert_eq!(
+        (&*first[0].severity, &*first[0].transition, &*first[0].price),
+        ("warning", "firing", "84.00")
+    );
+
+    let mut writer = writing(db, "m").await;
+    writer.write(&[Observation::new("s", "i", price("84"), "USD", START)]).await;
+    let line = db.history(&Filter::default(), 1, 10).await.unwrap().lines.remove(0);
+    let known = db.alerts(&Filter::default(), 1, None).await.unwrap();
+    assert_eq!(known[0].series, line.series);
+}
+
+#[tokio::test]
+async fn an_alert_on_a_slot_stands_at_the_slot() {
+    let place = place().await;
+    let mut claim = claim(&place.db).await;
+    let slot = Slot { start: START.plus(7_200_000), end: START.plus(10_800_000) };
+    let alert = Alert { slot: Some(slot), labels: Labels::new().with("area", "FI"), ..alert(1) };
+    place.db.accept_alerts(&mut claim, LIFE, 0, &[(alert, vec![])], 1, START).await.unwrap();
+    let filter = Filter { from: Some(slot.start), event: Some("FI".to_owned()), ..Filter::default() };
+    let found = place.db.alerts(&filter, 10, None).await.unwrap();
+    assert_eq!((found.len(), found[0].slot), (1, Some(slot)));
+    assert!(found[0].deliveries.is_empty());
+}
