@@ -20,6 +20,8 @@ import { showTiles, startTiles } from "./tiles.js";
 const BREATH = 1000;
 /** A page that nobody looks at stops listening after a while. */
 const REST = 10_000;
+/** Alerts marked on the chart; the table shows the first of them. */
+const MARKS = 200;
 const LINES = 12;
 const ALERTS = matchMedia("(max-width: 760px)").matches ? 8 : 20;
 
@@ -98,7 +100,7 @@ async function everything(signal) {
     ask("history", { ...about, lines: LINES, points }, signal),
     ask("distribution", { ...about, bars: charts.history.width < 560 ? 16 : 28 }, signal),
     ask("hours", { ...about, zone: format.zone }, signal),
-    ask("alerts", { ...about, limit }, signal),
+    ask("alerts", { ...about, limit: Math.max(limit, MARKS) }, signal),
   ]);
   signal.throwIfAborted();
   const schedule = facet?.schedule ?? false;
@@ -107,12 +109,13 @@ async function everything(signal) {
   panel("history", some && history.lines.length > 0, () => charts.history.show(history, alerts));
   panel("distribution", some && bars.length > 0, () => charts.distribution.show(bars, statistics.unit));
   panel("hours", some && hours.length > 0, () => charts.hours.show(hours, statistics.unit));
-  showAlerts(alerts);
-  if (alerts.length) panels.alerts.ready();
+  const listed = alerts.slice(0, limit);
+  showAlerts(listed);
+  if (listed.length) panels.alerts.ready();
   else panels.alerts.empty("No alerts in this range", "What fires a rule shows up here at once.");
-  const more = statistics.alerts > alerts.length;
-  say(byId("alerts-hint"), more ? `${format.count(alerts.length)} of ${format.count(statistics.alerts)}, newest first` : "");
-  byId("more-alerts").hidden = !(more && alerts.length >= limit && limit < 1000);
+  const more = statistics.alerts > listed.length;
+  say(byId("alerts-hint"), more ? `${format.count(listed.length)} of ${format.count(statistics.alerts)}, newest first` : "");
+  byId("more-alerts").hidden = !(more && listed.length >= limit && limit < 1000);
 }
 
 function panel(name, some, draw) {

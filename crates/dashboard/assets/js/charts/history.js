@@ -111,7 +111,7 @@ export class HistoryChart {
         { type: "inside", filterMode: "none", minValueSpan: 60_000, zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, preventDefaultMouseMove: false, ...zoom },
         { type: "slider", filterMode: "none", minValueSpan: 60_000, height: 22, bottom: 8, left: 14, right: 18, showDetail: false, brushSelect: false, showDataShadow: true, ...sliderColours(), ...zoom },
       ],
-      series: [...visible.map((line, at) => this.#series(line, drawn.get(line.series), at === 0, low, schedule ? now : null, visible.length)), this.#markers(visible)],
+      series: [...visible.map((line, at) => this.#series(line, drawn.get(line.series), at === 0, low, schedule && now >= first && now <= last ? { at: now, left: now - first < 0.1 * (last - first) } : null, visible.length)), this.#markers(visible)],
     };
   }
 
@@ -187,7 +187,7 @@ function marks(low, now) {
   const line = (more) => ({ symbol: "none", ...more });
   const data = [];
   if (low < 0) data.push(line({ yAxis: 0, lineStyle: { color: colour("--soft"), type: "solid", width: 1 }, label: { show: false } }));
-  if (now !== null) data.push(line({ xAxis: now, lineStyle: { color: colour("--accent"), type: "dashed", width: 1.2 }, label: { formatter: "now", color: colour("--accent"), position: "end", fontSize: 12 } }));
+  if (now !== null) data.push(line({ xAxis: now.at, lineStyle: { color: colour("--accent"), type: "dashed", width: 1.2 }, label: { formatter: "now", color: colour("--accent"), position: "end", fontSize: 12, align: now.left ? "left" : "center", padding: now.left ? [0, 0, 0, 44] : 0 } }));
   return { silent: true, symbol: "none", animation: false, data };
 }
 
