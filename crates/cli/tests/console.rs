@@ -1,5 +1,7 @@
 //! What the console tells: a line for each change, a marked one for each alert, a status line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::time::Duration;

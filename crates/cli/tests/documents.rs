@@ -1,5 +1,7 @@
 //! What the documents tell people to write is accepted, and their first steps work as told.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The watched file of electricity prices, with everything that real feeds and editors do to it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The examples that the README tells people to run do what it says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::path::Path;

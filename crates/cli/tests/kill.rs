@@ -6,6 +6,8 @@
 //! known hour at a time, so it must be there hour by hour; and the alerts follow from the history by
 //! the plain oracle of the test kit, which shares no code with the detection crate.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::collections::{BTreeMap, HashMap};
@@ -90,7 +92,7 @@ fn thirty_kills_under_load_lose_and_double_nothing() {
     assert!(market.len() > kills * 100, "that was no load: {} rows", market.len());
 
     // Every published hour, once, in order.
-    let got: Vec<_> = hours.iter().map(|row| (row.seen.price, row.slot.clone())).collect();
+    let got: Vec<_> = hours.iter().map(|row| (row.seen.price, row.span.clone())).collect();
     let want: Vec<_> = published
         .iter()
         .map(|hour| (hour.price.parse::<Decimal>().unwrap(), format!("{}/{}", hour.start, hour.end)))
@@ -133,8 +135,8 @@ fn undisturbed(rows: usize) -> Vec<Row> {
 #[derive(Debug)]
 struct Row {
     seen: Seen,
-    /// `start/end`, empty without a slot.
-    slot: String,
+    /// What the CSV file says in `startDate/endDate`: the slot, or twice when a quote was seen.
+    span: String,
 }
 
 /// The history in the order of the log.
@@ -145,36 +147,32 @@ fn history(setup: &Setup) -> Vec<Row> {
     // One life of one partition, and every place in it has one row.
     assert!(rows.windows(2).all(|pair| pair[0][5] == pair[1][5]), "the log began a second life");
     assert!(rows.windows(2).all(|pair| pair[0][6] != pair[1][6]), "a place in the log has two rows");
-    let slot = |row: &Vec<String>| {
-        let length: i64 = row[4].parse().ok()?;
-        let start: i64 = row[3].parse().ok()?;
-        Some(format!("{}/{}", feed::instant(start), feed::instant(start + length)))
+    let span = |row: &Vec<String>| {
+        let start: i64 = row[3].parse().unwrap();
+        let length: i64 = if row[4].is_empty() { 0 } else { row[4].parse().unwrap() };
+        format!("{}/{}", feed::instant(start), feed::instant(start + length))
     };
     rows.iter()
         .map(|row| Row {
             seen: Seen { source: row[0].clone(), item: row[1].clone(), price: row[2].parse().unwrap() },
-            slot: slot(row).unwrap_or_default(),
+            span: span(row),
         })
         .collect()
 }
 
 fn check_csv(setup: &Setup, history: &[Row]) {
     let (_, lines) = read::csv(&setup.data().join("prices.csv")).unwrap();
-    let got: Vec<(Decimal, String)> = lines
-        .iter()
-        .map(|line| {
-            let slot = if line[2].is_empty() { String::new() } else { format!("{}/{}", line[2], line[3]) };
-            (line[1].parse().unwrap(), slot)
-        })
-        .collect();
-    let want: Vec<(Decimal, String)> = history.iter().map(|row| (row.seen.price, row.slot.clone())).collect();
+    let got: Vec<(Decimal, String)> =
+        lines.iter().map(|line| (line[1].parse().unwrap(), format!("{}/{}", line[2], line[3]))).collect();
+    let want: Vec<(Decimal, String)> = history.iter().map(|row| (row.seen.price, row.span.clone())).collect();
     assert_same("CSV lines", &want, &got);
 }
 
 fn check_alerts(setup: &Setup, history: &[Row], stub: &Receiver, kills: usize) {
-    let all: Vec<Seen> = history.iter().map(|row| row.seen.clone()).collect();
-    let market: Vec<Seen> = all.iter().filter(|seen| seen.source == "market").cloned().collect();
-    let mut want = oracle::drops("any-drop", 0, &all);
+    // An hour of the feed is never revised, so it has no price before and no drop.
+    let market: Vec<Seen> =
+        history.iter().map(|row| &row.seen).filter(|seen| seen.source == "market").cloned().collect();
+    let mut want = oracle::drops("any-drop", 0, &market);
     want.extend(oracle::drops("ten-percent", 10, &market));
     let cheap = oracle::below("cheap", Decimal::from(90), Decimal::from(110), &market);
     assert!(cheap.len() > 3, "the level is crossed only {} times: choose another", cheap.len());

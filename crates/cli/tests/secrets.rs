@@ -1,5 +1,7 @@
 //! Secrets stay secret: planted values are in no output, page, metric or file, however things fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::path::Path;

@@ -1,10 +1,13 @@
 //! SIGINT and SIGTERM end the program in order, within 5 s, whatever it is waiting for.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
 mod common;
 
 use std::time::Duration;
 
 use common::{SOON, Setup, manifest};
+use pricemonitor_testkit::rng::Rng;
 use pricemonitor_testkit::wait;
 use pricemonitor_testkit::webhook::{Answer, Receiver};
 
@@ -28,6 +31,21 @@ fn sigterm_and_sigint_end_with_zero_and_say_what_was_flushed() {
         assert!(finished.took < LIMIT, "{signal} took {:?}", finished.took);
         let text = &finished.output.stdout;
         assert!(text.contains("Stopped.") && text.contains("the next start goes on"), "{signal}: {text}");
+    }
+}
+
+#[test]
+fn a_signal_that_comes_while_it_starts_ends_it_in_order_too() {
+    let setup = Setup::new(&manifest("stop", MARKET));
+    let mut rng = Rng::announced("stop");
+    for _ in 0..8 {
+        let process = setup.start();
+        // The first milliseconds belong to the loader; the data folder is the first thing it makes.
+        wait::until("the data folder", SOON, || setup.data().join("lock").exists()).unwrap();
+        std::thread::sleep(rng.millis(0, 120));
+        let finished = process.terminate(LIMIT).unwrap();
+        assert_eq!(finished.code(), Some(0), "{}", finished.output.all());
+        std::fs::remove_dir_all(setup.data()).unwrap();
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every end-to-end test of the real binary needs.
 
 // Each test program uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::PathBuf;
 use std::process::Command;
