@@ -18,8 +18,13 @@ pub(crate) fn sentence(hit: &Hit, rule: &Rule, about: &About<'_>, percent: Optio
     let (price, reference) = (hit.price, hit.reference);
     // Writing into a `String` cannot fail.
     let _ = match (&rule.condition, hit.transition) {
-        (Condition::Move { .. }, _) => write!(text, "{reference} -> {price} {unit}{kind}")
-            .and_then(|()| percent.map_or(Ok(()), |percent| write!(text, " ({percent:+} %)"))),
+        (Condition::Move { .. }, _) => {
+            write!(text, "{reference} -> {price} {unit}{kind}").and_then(|()| match percent {
+                Some(tiny) if tiny.is_zero() => text.write_str(" (< 0.1 %)"),
+                Some(percent) => write!(text, " ({percent:+} %)"),
+                None => Ok(()),
+            })
+        }
         (Condition::Level { side, level, .. }, Transition::Firing) => {
             write!(text, "{price} {unit}{kind}, {} {level}", side_word(*side))
         }

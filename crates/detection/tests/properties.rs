@@ -85,9 +85,12 @@ fn unique(alerts: &[Alert<'_>]) -> bool {
 /// One record of a mixed log.
 #[derive(Clone, Debug)]
 enum Step {
-    See(Observation<'static>),
+    See(Box<Observation<'static>>),
     Tick(Time),
 }
+
+/// Item, hour, price, base price, whether the unit is another (0), whether the label matches.
+type Drawn = (u8, i64, Decimal, Option<Decimal>, u8, bool);
 
 /// Quotes, slots and ticks of a few items, with labels, units and base prices that come and go.
 fn log() -> impl Strategy<Value = Vec<Step>> {
@@ -95,7 +98,7 @@ fn log() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![6 => see.prop_map(Some), 1 => Just(None)];
     proptest::collection::vec((-20i64..60, step), 1..80).prop_map(|steps| {
         let mut minute = 0i64;
-        let one = |(by, step): (i64, Option<(u8, i64, Decimal, Option<Decimal>, u8, bool)>)| {
+        let one = |(by, step): (i64, Option<Drawn>)| {
             minute += by;
             let Some((item, hour, price, base, rare, vip)) = step else {
                 return Step::Tick(START.plus(minute * MINUTE));
@@ -106,7 +109,7 @@ fn log() -> impl Strategy<Value = Vec<Step>> {
             if rare == 0 {
                 o.currency = "SEK".into();
             }
-            Step::See(o)
+            Step::See(Box::new(o))
         };
         steps.into_iter().map(one).collect()
     })
@@ -119,7 +122,7 @@ fn run(rules: &[Rule], log: &[Step], reload: impl Fn(usize) -> bool) -> (Vec<Str
     for (place, step) in log.iter().enumerate() {
         match step {
             Step::See(o) => {
-                let (event, alerts) = tape.see(o.clone());
+                let (event, alerts) = tape.see(*o.clone());
                 events.push(format!("{event:?}"));
                 all.extend(alerts);
             }
@@ -266,7 +269,7 @@ proptest! {
         let mut tape = Tape::new(rules);
         for step in &log {
             match step {
-                Step::See(o) => drop(tape.see(o.clone())),
+                Step::See(o) => drop(tape.see(*o.clone())),
                 Step::Tick(at) => drop(tape.tick(*at)),
             }
         }
@@ -291,7 +294,7 @@ proptest! {
         }
         for step in log {
             match step {
-                Step::See(o) => drop(tape.see(o)),
+                Step::See(o) => drop(tape.see(*o)),
                 Step::Tick(at) => drop(tape.tick(at)),
             }
         }
