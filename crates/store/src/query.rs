@@ -2,6 +2,10 @@
 //!
 //! Prices in answers are `f64`: they are drawn, never compared or stored. What must be exact (the
 //! price of an alert or of an exported row) is decimal text.
+//!
+//! The time of a price is the start of its slot for schedules, else the time it was seen. A slot that
+//! was revised counts by its latest price; the revisions count as observations and as changes, and an
+//! export has them all.
 
 use pricemonitor_model::{Slot, Time};
 use serde::{Deserialize, Serialize};
@@ -68,7 +72,7 @@ pub struct Statistics {
     pub listings: u64,
     /// Observations in the range.
     pub observations: u64,
-    /// Average over the observations of the range.
+    /// Average over the prices of the range: all of a listing, the latest of each slot.
     pub average: Option<f64>,
     /// Lowest.
     pub lowest: Option<f64>,
@@ -128,7 +132,7 @@ pub struct Bar {
     pub from: f64,
     /// First price above it (the last bar includes it).
     pub to: f64,
-    /// How many observations fall into it.
+    /// How many prices fall into it.
     pub count: u64,
 }
 
@@ -141,7 +145,7 @@ pub struct HourCell {
     pub hour: u8,
     /// Average price.
     pub average: f64,
-    /// Observations it is the average of.
+    /// Prices it is the average of.
     pub count: u64,
 }
 
