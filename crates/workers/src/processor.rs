@@ -219,6 +219,8 @@ impl Fold for Processor {
     fn aborted(&mut self) {
         for partition in self.partitions.values_mut() {
             partition.state.aborted();
+            // The tick that swept comes again, and must find the same to do.
+            partition.swept = Time::default();
         }
         self.held.aborted();
         self.counts = Counts::default();

@@ -1,7 +1,8 @@
 //! Keeping a worker's thread alive, and ending it in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_eventlog::{Error, Stop};
 
@@ -12,6 +13,8 @@ use crate::metrics::MonitorMetrics;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// How often a joiner looks whether the worker has ended.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A worker on its own thread.
 #[derive(Debug)]
@@ -25,7 +28,8 @@ pub struct Worker {
 impl Worker {
     /// Starts `run` on a thread. When it fails it is started again after a wait that doubles from
     /// half a second to 30 seconds, with the reason in `health`; errors that no restart can mend
-    /// (see [`is_final`]) end the worker, and `fatal` is told.
+    /// (see [`is_final`]) end the worker, and `fatal` is told. A panic is an error like others: what
+    /// was not committed is gone with the run's own state, and the next run reads it again.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -44,8 +48,10 @@ impl Worker {
             let mut wait = FIRST_WAIT;
             loop {
                 health.well(&part);
-                let started = std::time::Instant::now();
-                let error = match run(&seen) {
+                let started = Instant::now();
+                let ended = catch_unwind(AssertUnwindSafe(|| run(&seen)))
+                    .unwrap_or_else(|_| Err(Error::Worker("ended by a bug (panic); see the log".to_owned())));
+                let error = match ended {
                     Ok(()) => return Ok(()),
                     Err(_) if seen.is_stopped() => return Ok(()),
                     Err(error) => error,
@@ -74,11 +80,21 @@ impl Worker {
         self.stop.stop();
     }
 
-    /// Waits for the worker's end.
+    /// Waits for the worker's end until `deadline`, then leaves it behind: it may hang in a disk or a
+    /// database that does not answer, and what it has not committed is read again at the next start.
     ///
     /// # Errors
-    /// The error that ended it.
-    pub fn join(mut self) -> Result<(), Error> {
+    /// The error that ended it, or that it did not end.
+    pub fn join(mut self, deadline: Instant) -> Result<(), Error> {
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if Instant::now() >= deadline {
+                return Err(Error::Worker(format!(
+                    "the {} did not end in time; nothing is lost, the next start goes on",
+                    self.name
+                )));
+            }
+            std::thread::sleep(LOOK);
+        }
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => {
@@ -99,4 +115,44 @@ impl Drop for Worker {
 /// data, or a position must be decided upon by a person.
 pub fn is_final(error: &Error) -> bool {
     matches!(error, Error::Fenced(_) | Error::InUse(_) | Error::Newer(_) | Error::Position(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn start(run: impl FnMut(&Stop) -> Result<(), Error> + Send + 'static) -> (Worker, Health) {
+        let (health, metrics) = (Health::new(), Metrics::new().unwrap().monitor("default.a"));
+        let worker = Worker::start("processor", "default.a", health.clone(), metrics, |_| (), run).unwrap();
+        (worker, health)
+    }
+
+    #[test]
+    fn a_panic_is_shown_and_the_worker_runs_again() {
+        let (told, again) = std::sync::mpsc::channel();
+        let mut runs = 0;
+        let (worker, health) = start(move |stop| {
+            runs += 1;
+            assert!(runs > 1, "a bug");
+            told.send(()).unwrap();
+            stop.wait(Duration::from_secs(60));
+            Ok(())
+        });
+        again.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(health.ready(), Ok(()));
+        worker.stop();
+        worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn a_worker_that_hangs_is_left_behind() {
+        let (worker, _) = start(|_| {
+            std::thread::sleep(Duration::from_secs(30));
+            Ok(())
+        });
+        worker.stop();
+        let error = worker.join(Instant::now() + Duration::from_millis(20)).unwrap_err();
+        assert!(error.to_string().contains("did not end in time"), "{error}");
+    }
 }

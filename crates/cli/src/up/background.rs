@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use pricemonitor_eventlog::embedded::EmbeddedLog;
 use pricemonitor_eventlog::{EventLog, Topic};
-use pricemonitor_workers::{MonitorMetrics, now};
+use pricemonitor_model::MonitorId;
+use pricemonitor_workers::health::Part;
+use pricemonitor_workers::{Health, MonitorMetrics, now};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::monitor::Running;
 
+/// How often the outbox is counted.
+const OUTBOX: Duration = Duration::from_secs(5);
 /// How often lag is measured.
 const LAG: Duration = Duration::from_secs(1);
 /// How often the database is kept in order; the first time soon after the start.
@@ -20,6 +24,8 @@ const FIRST_MAINTENANCE: Duration = Duration::from_secs(20);
 /// A monitor's readers, as far as lag goes.
 #[derive(Clone)]
 pub(super) struct Watched {
+    monitor: MonitorId,
+    channels: Vec<String>,
     log: EmbeddedLog,
     metrics: MonitorMetrics,
     readers: Vec<(&'static str, String, Topic)>,
@@ -27,6 +33,8 @@ pub(super) struct Watched {
 
 pub(super) fn watched(running: &[Running]) -> Vec<Watched> {
     let watch = |one: &Running| Watched {
+        monitor: one.monitor.id.clone(),
+        channels: one.monitor.channels.iter().map(|channel| channel.name.clone()).collect(),
         log: one.log.clone(),
         metrics: one.metrics.clone(),
         readers: one.readers.clone(),
@@ -36,16 +44,46 @@ pub(super) fn watched(running: &[Running]) -> Vec<Watched> {
 
 /// Runs until `stop`.
 pub(super) async fn run(shared: Arc<Shared>, watched: Vec<Watched>, stop: CancellationToken) {
-    tokio::join!(measure(watched, stop.clone()), maintain(shared, stop));
+    let health = shared.health.clone();
+    tokio::join!(
+        measure(watched.clone(), health, stop.clone()),
+        outbox(shared.clone(), watched, stop.clone()),
+        maintain(shared, stop)
+    );
 }
 
-async fn measure(watched: Vec<Watched>, stop: CancellationToken) {
+async fn measure(watched: Vec<Watched>, health: Health, stop: CancellationToken) {
     let watched = Arc::new(watched);
     while !stopped_within(&stop, LAG).await {
-        let watched = watched.clone();
-        let looked = tokio::task::spawn_blocking(move || watched.iter().for_each(lag)).await;
+        let (watched, health) = (watched.clone(), health.clone());
+        let look = move || watched.iter().for_each(|one| look(one, &health));
+        let looked = tokio::task::spawn_blocking(look).await;
         if let Err(error) = looked {
             tracing::warn!("lag could not be measured: {error}");
+        }
+    }
+}
+
+fn look(one: &Watched, health: &Health) {
+    // A log that takes nothing (the disk is full) makes its workers wait, not fail: say so here.
+    let part = Part::worker(one.monitor.as_str(), "event log");
+    match one.log.status().unavailable {
+        Some(why) => health.ill(&part, why),
+        None => health.well(&part),
+    };
+    lag(one);
+}
+
+/// Everything that waits for a channel, also what is off and what is tried again later.
+async fn outbox(shared: Arc<Shared>, watched: Vec<Watched>, stop: CancellationToken) {
+    while !stopped_within(&stop, OUTBOX).await {
+        for one in watched.iter().filter(|one| !one.channels.is_empty()) {
+            let Ok(counts) = shared.database.pending_counts(&one.monitor).await else { continue };
+            for channel in &one.channels {
+                let waiting = counts.iter().find(|count| count.channel == *channel);
+                let alerts = waiting.map_or(0, |count| i64::try_from(count.alerts).unwrap_or(i64::MAX));
+                one.metrics.pending(channel).set(alerts);
+            }
         }
     }
 }

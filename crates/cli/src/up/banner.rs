@@ -1,17 +1,25 @@
 //! The first and the last screen.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use super::monitor::Flushed;
 use crate::args::{LogFormat, UpArgs};
 use crate::input::Loaded;
 
+/// A line on standard output. `println!` would panic when nobody reads any more (`| head`).
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// Says what runs and where to look.
 pub(super) fn print(args: &UpArgs, loaded: &[Loaded], page: SocketAddr) {
     if args.log_format == LogFormat::Json {
         return;
     }
-    println!("PriceMonitor {}", env!("CARGO_PKG_VERSION"));
+    say!("PriceMonitor {}", env!("CARGO_PKG_VERSION"));
     for Loaded { monitor, .. } in loaded {
         let names = |names: Vec<&str>| names.join(", ");
         let sources = names(monitor.sources.iter().map(|source| source.name.as_str()).collect());
@@ -20,23 +28,23 @@ pub(super) fn print(args: &UpArgs, loaded: &[Loaded], page: SocketAddr) {
             [] => "this console and the page".to_owned(),
             all => names(all.iter().map(|channel| channel.name.as_str()).collect()),
         };
-        println!("  {}", monitor.id.name());
-        println!("    sources  {sources}");
-        println!("    rules    {rules}");
-        println!("    alerts   {channels}");
+        say!("  {}", monitor.id.name());
+        say!("    sources  {sources}");
+        say!("    rules    {rules}");
+        say!("    alerts   {channels}");
         if let Some(csv) = &monitor.csv {
-            println!("    csv      {}", args.data.data_dir.join(&csv.path).display());
+            say!("    csv      {}", args.data.data_dir.join(&csv.path).display());
         }
         if monitor.suspend {
-            println!("    suspended: its sources are not polled (spec.suspend)");
+            say!("    suspended: its sources are not polled (spec.suspend)");
         }
         if !monitor.cluster_only.is_empty() {
-            println!("    for a cluster only, not used here: {}", monitor.cluster_only.join(", "));
+            say!("    for a cluster only, not used here: {}", monitor.cluster_only.join(", "));
         }
     }
-    println!("  data       {}", args.data.data_dir.display());
-    println!("  page       http://{}", address(page));
-    println!("Press Ctrl-C to stop.\n");
+    say!("  data       {}", args.data.data_dir.display());
+    say!("  page       http://{}", address(page));
+    say!("Press Ctrl-C to stop.\n");
 }
 
 /// `localhost` for loopback, which is what people type.
@@ -51,11 +59,11 @@ pub(super) fn goodbye(args: &UpArgs, flushed: &Flushed) {
         return;
     }
     if flushed.left.is_empty() {
-        println!("\nStopped. Everything that was read is stored; the next start goes on from here.");
+        say!("\nStopped. Everything that was read is stored; the next start goes on from here.");
     } else {
-        println!("\nStopped. Nothing is lost; the next start goes on with:");
+        say!("\nStopped. Nothing is lost; the next start goes on with:");
         for (monitor, worker, records) in &flushed.left {
-            println!("  {monitor} {worker}: {records} records to read");
+            say!("  {monitor} {worker}: {records} records to read");
         }
     }
     for error in &flushed.errors {

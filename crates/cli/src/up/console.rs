@@ -140,8 +140,11 @@ impl Console {
 
     fn write(&self, text: &str) {
         // A closed pipe (`| head`) must not end the pipeline.
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        // A terminal that is held (Ctrl-S) blocks this thread, which must not be one the others need.
+        tokio::task::block_in_place(|| {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        });
     }
 }
 

@@ -27,6 +27,11 @@ use monitor::Running;
 /// Lines that may wait for the console; more are counted, not waited for.
 const CONSOLE_ROOM: usize = 1024;
 
+/// How long the page, the console and the housekeeping may take to end, all together.
+const LAST_PARTS: Duration = Duration::from_millis(500);
+/// How long the database may take to close; it needs no closing to be whole.
+const CLOSE: Duration = Duration::from_millis(250);
+
 /// Everything that the monitors of one process share.
 pub(crate) struct Shared {
     pub(crate) log: EmbeddedStore,
@@ -55,7 +60,7 @@ pub(crate) fn run(args: UpArgs) -> Result<()> {
         .build()
         .map_err(Failure::runtime)?;
     let result = everything(&args, loaded, secrets, &runtime);
-    runtime.shutdown_timeout(Duration::from_millis(500));
+    runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
@@ -106,10 +111,9 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     let flushed = monitor::stop_in_order(running, &shared);
     stop.cancel();
     runtime.block_on(async {
-        let _ = background.await;
-        let _ = tokio::time::timeout(Duration::from_secs(2), page).await;
-        let _ = tokio::time::timeout(Duration::from_secs(1), console).await;
-        shared.database.close().await;
+        // Whatever hangs here has nothing left to lose.
+        let _ = tokio::time::timeout(LAST_PARTS, async { tokio::join!(background, page, console) }).await;
+        let _ = tokio::time::timeout(CLOSE, shared.database.close()).await;
     });
     banner::goodbye(args, &flushed);
     ended

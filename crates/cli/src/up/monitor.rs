@@ -7,6 +7,7 @@ use pricemonitor_config::Monitor;
 use pricemonitor_eventlog::embedded::{EmbeddedLog, Layout};
 use pricemonitor_eventlog::{EventLog, Member, Stop, Topic};
 use pricemonitor_model::{Condition, LevelAt};
+use pricemonitor_sources::Context;
 use pricemonitor_store::HistoryWriter;
 use pricemonitor_store::csv::CsvSink;
 use pricemonitor_workers::alert::{Acceptor, Route, Sender, Wake};
@@ -17,7 +18,7 @@ use pricemonitor_workers::storage::{CsvFile, HistorySink};
 use pricemonitor_workers::supervise::Worker;
 use pricemonitor_workers::{MonitorMetrics, now};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
 use crate::exit::{Failure, Result};
@@ -29,21 +30,33 @@ const INSTANCE: &str = "up";
 const TICK_OFTEN: Duration = Duration::from_secs(30);
 const TICK_SELDOM: Duration = Duration::from_secs(600);
 /// How long the workers may take to catch up before they are stopped.
-const DRAIN: Duration = Duration::from_millis(2000);
-/// How long a message under way may take before its sender is ended.
-const LAST_MESSAGE: Duration = Duration::from_millis(1000);
+const DRAIN: Duration = Duration::from_millis(1500);
+/// How long the sources may take to end, and all workers together; one that hangs is left behind.
+const SOURCES: Duration = Duration::from_millis(1000);
+const WORKERS: Duration = Duration::from_millis(3000);
+/// How long messages under way, all together, may take before their senders are ended.
+const LAST_MESSAGE: Duration = Duration::from_millis(750);
+
+/// A worker that reads, with its group and topic.
+pub(crate) type Reader = (&'static str, String, Topic);
 
 /// A monitor at work.
 pub(crate) struct Running {
-    pub(crate) id: String,
+    pub(crate) monitor: Arc<Monitor>,
     pub(crate) log: EmbeddedLog,
     pub(crate) metrics: MonitorMetrics,
     /// Names of the workers that read, with their group and topic, for lag.
-    pub(crate) readers: Vec<(&'static str, String, Topic)>,
+    pub(crate) readers: Vec<Reader>,
     producer: Option<Worker>,
     processor: Worker,
     sinks: Vec<Worker>,
-    senders: Vec<(CancellationToken, JoinHandle<()>)>,
+    senders: Vec<Sending>,
+}
+
+/// A sender at work; it ends when this is dropped.
+struct Sending {
+    cancel: DropGuard,
+    task: JoinHandle<()>,
 }
 
 /// Starts one worker after the other from the same ingredients.
@@ -52,29 +65,33 @@ struct Starter {
     shared: Arc<Shared>,
     log: EmbeddedLog,
     metrics: MonitorMetrics,
-    readers: Vec<(&'static str, String, Topic)>,
+    readers: Vec<Reader>,
 }
 
 impl Running {
     /// Starts every worker of a monitor: readers first, so that nothing waits when prices come.
     pub(crate) fn start(loaded: Loaded, shared: Arc<Shared>) -> Result<Running> {
         let monitor = Arc::new(loaded.monitor);
-        let id = monitor.id.to_string();
         let layout = Layout { partitions: monitor.partitions, names: monitor.topics.clone() };
         let log = shared.log.monitor(&monitor.id, &layout).map_err(Failure::input)?;
         shared
             .runtime
             .block_on(shared.database.register(&monitor.id, monitor.retention, now()))
             .map_err(Failure::input)?;
-        let metrics = shared.metrics.monitor(&id);
+        let metrics = shared.metrics.monitor(monitor.id.as_str());
+        // What a person can put right is told before anything runs, so that no message is under way then.
+        let sources = sources(&monitor, &loaded.base_dir, &shared)?;
+        if let Some(csv) = &monitor.csv {
+            drop(CsvSink::open(&shared.data_dir.join(&csv.path), &csv.source).map_err(Failure::input)?);
+        }
         let mut starter = Starter { monitor, shared, log, metrics, readers: Vec::new() };
         let senders = starter.senders()?;
         let mut sinks = vec![starter.alerts(&senders.1)?, starter.history()?];
         sinks.extend(starter.csv()?);
         let processor = starter.processor()?;
-        let producer = if starter.monitor.suspend { None } else { Some(starter.producer(&loaded.base_dir)?) };
-        let Starter { log, metrics, readers, .. } = starter;
-        Ok(Running { id, log, metrics, readers, producer, processor, sinks, senders: senders.0 })
+        let producer = if starter.monitor.suspend { None } else { Some(starter.producer(sources)?) };
+        let Starter { monitor, log, metrics, readers, .. } = starter;
+        Ok(Running { monitor, log, metrics, readers, producer, processor, sinks, senders: senders.0 })
     }
 }
 
@@ -97,18 +114,7 @@ impl Starter {
             .map_err(Failure::runtime)
     }
 
-    fn producer(&self, base_dir: &std::path::Path) -> Result<Worker> {
-        let context = Arc::new(pricemonitor_sources::Context {
-            base_dir: base_dir.to_owned(),
-            secrets: self.shared.secrets.clone(),
-            secrets_dir: self.shared.secrets_dir.clone(),
-        });
-        // Each source is made once now, so that a mistake in one ends the start, not a poll.
-        for source in &self.monitor.sources {
-            pricemonitor_sources::build(source, &context).map_err(|why| {
-                Failure::input(format!("{}, source `{}`: {why}", self.monitor.id.name(), source.name))
-            })?;
-        }
+    fn producer(&self, context: Arc<Context>) -> Result<Worker> {
         let by_time = self
             .monitor
             .rules
@@ -168,8 +174,6 @@ impl Starter {
     fn csv(&mut self) -> Result<Option<Worker>> {
         let Some(csv) = self.monitor.csv.clone() else { return Ok(None) };
         let path = self.shared.data_dir.join(&csv.path);
-        // Opened once now, so that somebody else's file is told at the start.
-        drop(CsvSink::open(&path, &csv.source).map_err(Failure::input)?);
         let member = self.member("csv", Topic::Raw);
         let (log, metrics) = (self.log.clone(), self.metrics.clone());
         let admission = Arc::new(self.monitor.admission.clone());
@@ -202,8 +206,7 @@ impl Starter {
     }
 
     /// One sender for each channel. A channel whose secret is missing is off; its alerts are kept.
-    #[allow(clippy::type_complexity)]
-    fn senders(&self) -> Result<(Vec<(CancellationToken, JoinHandle<()>)>, Wake)> {
+    fn senders(&self) -> Result<(Vec<Sending>, Wake)> {
         let wake = Wake::default();
         let mut senders = Vec::new();
         for settings in &self.monitor.channels {
@@ -228,10 +231,26 @@ impl Starter {
             };
             let cancel = CancellationToken::new();
             let task = self.shared.runtime.spawn(sender.run(wake.clone(), cancel.clone()));
-            senders.push((cancel, task));
+            senders.push(Sending { cancel: cancel.drop_guard(), task });
         }
         Ok((senders, wake))
     }
+}
+
+/// Makes each source once, so that a mistake in one ends the start, not a poll. Those of a suspended
+/// monitor are not made: their secrets may be missing.
+fn sources(monitor: &Monitor, base_dir: &std::path::Path, shared: &Shared) -> Result<Arc<Context>> {
+    let context = Context {
+        base_dir: base_dir.to_owned(),
+        secrets: shared.secrets.clone(),
+        secrets_dir: shared.secrets_dir.clone(),
+    };
+    for source in monitor.sources.iter().filter(|_| !monitor.suspend) {
+        pricemonitor_sources::build(source, &context).map_err(|why| {
+            Failure::input(format!("{}, source `{}`: {why}", monitor.id.name(), source.name))
+        })?;
+    }
+    Ok(Arc::new(context))
 }
 
 /// What was still on its way when the workers stopped.
@@ -251,47 +270,51 @@ pub(crate) fn stop_in_order(running: Vec<Running>, shared: &Shared) -> Flushed {
     for one in &running {
         one.producer.iter().for_each(Worker::stop);
     }
-    for one in &mut running {
-        if let Some(producer) = one.producer.take() {
-            note(producer.join(), &mut flushed);
-        }
-    }
+    let producers = running.iter_mut().filter_map(|one| one.producer.take()).collect();
+    let begun = Instant::now();
+    join(producers, begun + SOURCES, &mut flushed);
     let deadline = Instant::now() + DRAIN;
-    running.iter().for_each(|one| drain(one, "processor", deadline));
+    for one in &running {
+        drain(&one.log, &one.readers, |worker| worker == "processor", deadline);
+    }
     running.iter().for_each(|one| one.processor.stop());
+    let (mut processors, mut sinks, mut senders, mut logs) = (vec![], vec![], vec![], vec![]);
     for one in running {
-        let Running { id, log, readers, processor, sinks, senders, .. } = one;
-        note(processor.join(), &mut flushed);
-        drain_readers(&log, readers.iter().filter(|(name, ..)| *name != "processor"), deadline);
-        sinks.iter().for_each(Worker::stop);
-        sinks.into_iter().for_each(|sink| note(sink.join(), &mut flushed));
+        processors.push(one.processor);
+        sinks.extend(one.sinks);
+        senders.extend(one.senders);
+        logs.push((one.monitor, one.log, one.readers));
+    }
+    let last = begun + WORKERS;
+    join(processors, last, &mut flushed);
+    for (_, log, readers) in &logs {
+        drain(log, readers, |worker| worker != "processor", deadline);
+    }
+    sinks.iter().for_each(Worker::stop);
+    join(sinks, last, &mut flushed);
+    for (monitor, log, readers) in logs {
         for (name, group, topic) in readers {
             let left = lag(&log, &group, topic);
             if left > 0 {
-                flushed.left.push((id.clone(), name, left));
+                flushed.left.push((monitor.id.to_string(), name, left));
             }
         }
-        shared.runtime.block_on(end(senders));
     }
+    shared.runtime.block_on(end(senders));
     flushed
 }
 
-fn note(result: pricemonitor_eventlog::Result<()>, flushed: &mut Flushed) {
-    if let Err(error) = result {
-        flushed.errors.push(error.to_string());
+/// Waits for workers that were asked to stop, all of them against one deadline.
+fn join(workers: Vec<Worker>, deadline: Instant, flushed: &mut Flushed) {
+    for worker in workers {
+        if let Err(error) = worker.join(deadline) {
+            flushed.errors.push(error.to_string());
+        }
     }
 }
 
-fn drain(one: &Running, worker: &str, deadline: Instant) {
-    drain_readers(&one.log, one.readers.iter().filter(|(name, ..)| *name == worker), deadline);
-}
-
-fn drain_readers<'r>(
-    log: &EmbeddedLog,
-    readers: impl Iterator<Item = &'r (&'static str, String, Topic)>,
-    deadline: Instant,
-) {
-    for (_, group, topic) in readers {
+fn drain(log: &EmbeddedLog, readers: &[Reader], which: impl Fn(&str) -> bool, deadline: Instant) {
+    for (_, group, topic) in readers.iter().filter(|(name, ..)| which(name)) {
         while lag(log, group, *topic) > 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -302,10 +325,17 @@ fn lag(log: &EmbeddedLog, group: &str, topic: Topic) -> u64 {
     log.lag(group, topic).map_or(0, |lag| lag.iter().map(|partition| partition.records).sum())
 }
 
-async fn end(senders: Vec<(CancellationToken, JoinHandle<()>)>) {
-    senders.iter().for_each(|(cancel, _)| cancel.cancel());
-    for (_, mut task) in senders {
-        if tokio::time::timeout(LAST_MESSAGE, &mut task).await.is_err() {
+async fn end(senders: Vec<Sending>) {
+    let deadline = tokio::time::Instant::now() + LAST_MESSAGE;
+    let tasks: Vec<_> = senders
+        .into_iter()
+        .map(|sender| {
+            drop(sender.cancel);
+            sender.task
+        })
+        .collect();
+    for mut task in tasks {
+        if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
             task.abort();
         }
     }

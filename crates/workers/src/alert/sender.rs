@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
-use pricemonitor_notify::{Channel, Outcome, Pacer, Sent};
+use pricemonitor_notify::{Channel, Next as Pace, Outcome, Pacer, Sent};
 use pricemonitor_store::{Database, DeliveryEnd, Pending};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -76,13 +76,13 @@ impl Sender {
         let part = Part::channel(self.monitor.as_str(), self.channel.name());
         let mut woken = wake.0.subscribe();
         let mut pacer = Pacer::default();
+        let mut trouble = false;
         while !cancel.is_cancelled() {
-            let next = match self.turn(&mut pacer, &part).await {
+            let next = match self.turn(&mut pacer, &part, &cancel, &mut trouble).await {
                 Ok(next) => next,
                 Err(error) => {
-                    if self.health.ill(&part, format!("the outbox cannot be used: {error}")) {
-                        tracing::error!(channel = self.channel.name(), "the outbox cannot be used: {error}");
-                    }
+                    self.no_outbox(&part, &error);
+                    trouble = true;
                     Next::Pause(TROUBLE)
                 }
             };
@@ -102,23 +102,56 @@ impl Sender {
         }
     }
 
-    async fn turn(&self, pacer: &mut Pacer, part: &Part) -> Result<Next, pricemonitor_store::Error> {
+    fn no_outbox(&self, part: &Part, error: &pricemonitor_store::Error) {
+        let why = format!("the outbox cannot be used: {error}");
+        if self.health.ill(part, why.clone()) {
+            tracing::error!(channel = self.channel.name(), "{why}");
+        }
+    }
+
+    async fn turn(
+        &self,
+        pacer: &mut Pacer,
+        part: &Part,
+        cancel: &CancellationToken,
+        trouble: &mut bool,
+    ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
         if !self.database.lease(&self.monitor, name, &self.instance, at, LEASE).await? {
             return Ok(Next::Wait);
         }
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
-        self.metrics.pending(name).set(i64::try_from(due.len()).unwrap_or(i64::MAX));
         let fresh = self.put_aside_stale(due, at).await?;
+        if std::mem::take(trouble) {
+            // It was the outbox that did not work, not the channel.
+            self.health.well(part);
+        }
         if fresh.is_empty() {
             return Ok(Next::Wait);
         }
         let alerts: Vec<_> = fresh.iter().map(|pending| pending.alert.clone()).collect();
-        let first = fresh.iter().map(|pending| pending.attempts).max().unwrap_or_default();
         let sent = self.channel.send(&alerts, at).await;
-        let ids: Vec<AlertId> =
-            alerts.iter().take(sent.taken.clamp(1, alerts.len())).map(|alert| alert.id.clone()).collect();
-        self.settle(&ids, first, &sent, pacer, part).await
+        let taken = sent.taken.clamp(1, alerts.len());
+        let ids: Vec<AlertId> = alerts.iter().take(taken).map(|alert| alert.id.clone()).collect();
+        let attempts = fresh.iter().take(taken).map(|pending| pending.attempts).max().unwrap_or_default();
+        let next = pacer.after(&sent, attempts, now(), rand::random());
+        // Sent is sent: until that is written down the message must not be taken up again, or an
+        // outbox that cannot be written would repeat it every few seconds.
+        loop {
+            match self.settle(&ids, attempts, &sent, next, part).await {
+                Ok(next) => {
+                    // Other ends say themselves how the channel is.
+                    *trouble &= matches!(sent.outcome, Outcome::Refused { .. });
+                    return Ok(next);
+                }
+                Err(error) if cancel.is_cancelled() => return Err(error),
+                Err(error) => {
+                    self.no_outbox(part, &error);
+                    *trouble = true;
+                    cancelled_within(cancel, TROUBLE).await;
+                }
+            }
+        }
     }
 
     /// Long outages and replays do not spam: what is too old when its turn comes is kept, not sent. The
@@ -144,11 +177,10 @@ impl Sender {
         ids: &[AlertId],
         attempts: u32,
         sent: &Sent,
-        pacer: &mut Pacer,
+        next: Pace,
         part: &Part,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
-        let next = pacer.after(sent, attempts, at, rand::random());
         match &sent.outcome {
             Outcome::Delivered { message_id } => {
                 self.database.delivered(&self.monitor, name, ids, message_id.as_deref(), at).await?;
@@ -189,8 +221,9 @@ impl Sender {
         if self.health.ill(part, reason) {
             tracing::warn!(channel = name, "not delivered, tried again later: {reason}");
         }
+        self.database.failed(&self.monitor, name, ids, reason, at, ambiguous).await?;
         self.count(if ambiguous { "ambiguous" } else { "retried" }, ids.len());
-        self.database.failed(&self.monitor, name, ids, reason, at, ambiguous).await
+        Ok(())
     }
 
     async fn finish(
@@ -200,8 +233,9 @@ impl Sender {
         reason: &str,
     ) -> Result<(), pricemonitor_store::Error> {
         let name = self.channel.name();
+        self.database.finish(&self.monitor, name, ids, end, reason, now()).await?;
         self.count(end.as_str(), ids.len());
-        self.database.finish(&self.monitor, name, ids, end, reason, now()).await
+        Ok(())
     }
 
     fn count(&self, result: &str, alerts: usize) {

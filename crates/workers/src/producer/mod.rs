@@ -27,8 +27,8 @@ use crate::metrics::MonitorMetrics;
 
 /// How long the thread waits for work before it looks after its ownership again.
 const TURN: Duration = Duration::from_millis(250);
-/// How long a poller may take to notice that it lost its source.
-const LET_GO: Duration = Duration::from_secs(3);
+/// How long pollers, all together, may take to notice that they lost their sources.
+const LET_GO: Duration = Duration::from_millis(500);
 
 /// Makes a source anew, each time it is gained. Fails with a sentence for people.
 pub type MakeSource = Arc<dyn Fn(&SourceSettings) -> Result<Box<dyn Source>, String> + Send + Sync>;
@@ -69,6 +69,8 @@ pub struct Producer<L> {
 struct Owned {
     cancel: CancellationToken,
     task: JoinHandle<()>,
+    /// Its end was seen; a task must not be waited for twice.
+    over: bool,
 }
 
 impl<L: EventLog> Producer<L> {
@@ -112,6 +114,7 @@ impl<L: EventLog> Producer<L> {
             while let Some(change) = door.poll(Duration::ZERO)? {
                 self.change(change, to, owned);
             }
+            self.alive(owned)?;
             let next = self.runtime.block_on(async { tokio::time::timeout(TURN, requests.recv()).await });
             let Ok(Some(request)) = next else { continue };
             let started = std::time::Instant::now();
@@ -125,6 +128,20 @@ impl<L: EventLog> Producer<L> {
             let _ = request.answer.send(result);
             if let Some(error) = fatal {
                 return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A poller ends only when asked, when its append fails, or by a bug. The last would leave its
+    /// source unread with nobody the wiser, so the producer then starts anew.
+    fn alive(&self, owned: &mut HashMap<String, (u32, Owned)>) -> Result<(), Error> {
+        for (name, (_, source)) in owned.iter_mut().filter(|(_, (_, source))| !source.over) {
+            source.over = source.task.is_finished();
+            if source.over && self.runtime.block_on(&mut source.task).is_err_and(|error| error.is_panic()) {
+                return Err(Error::Worker(format!(
+                    "the source `{name}` ended by a bug (panic); see the log"
+                )));
             }
         }
         Ok(())
@@ -177,15 +194,16 @@ impl<L: EventLog> Producer<L> {
             self.metrics.clone(),
         );
         let task = self.runtime.spawn(poller.run(cancel.clone()));
-        Owned { cancel, task }
+        Owned { cancel, task, over: false }
     }
 
     /// Ends pollers and waits for them, but not for ever: one that hangs in its source is aborted.
     fn let_go(&self, owned: Vec<Owned>) {
         owned.iter().for_each(|source| source.cancel.cancel());
         self.runtime.block_on(async {
-            for mut source in owned {
-                if tokio::time::timeout(LET_GO, &mut source.task).await.is_err() {
+            let deadline = tokio::time::Instant::now() + LET_GO;
+            for mut source in owned.into_iter().filter(|source| !source.over) {
+                if tokio::time::timeout_at(deadline, &mut source.task).await.is_err() {
                     source.task.abort();
                 }
             }

@@ -17,6 +17,8 @@ use crate::metrics::MonitorMetrics;
 
 /// Longest wait between looks at a web source that keeps failing (its interval, if longer).
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
+/// Longest wait after the log could not take what a look brought, and for a source that cannot be made.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Longest that a source's own wish to be left alone is heeded.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -71,12 +73,19 @@ impl Poller {
 
     /// Looks until cancelled, or until the producer's thread does not answer any more.
     pub(super) async fn run(mut self, cancel: CancellationToken) {
-        let mut source = match (self.make)(&self.settings) {
-            Ok(source) => source,
-            Err(why) => {
-                self.health.ill(&self.part, why.clone());
-                tracing::error!(source = self.settings.name, "{why}");
-                return;
+        let mut source = loop {
+            match (self.make)(&self.settings) {
+                Ok(source) => break source,
+                // A secret or a folder that is away now may come back.
+                Err(why) => {
+                    if self.health.ill(&self.part, why.clone()) {
+                        tracing::error!(source = self.settings.name, "{why}");
+                    }
+                }
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(AGAIN) => {}
             }
         };
         loop {
@@ -110,13 +119,17 @@ impl Poller {
                 self.metrics.polls(&name, if snapshot.is_some() { "ok" } else { "unchanged" }).inc();
                 if self.append(at, outcome, snapshot).await? {
                     self.worked(at);
+                    self.settings.interval
+                } else {
+                    // What was seen is not had yet; a long interval must not make a gap of it.
+                    self.settings.interval.min(AGAIN)
                 }
-                self.settings.interval
             }
             Err(error) => {
                 self.metrics.polls(&name, "failed").inc();
                 self.append(at, Outcome::Failed, None).await?;
-                self.failed(&error)
+                // Counted from the answer: a long time-out must not eat up the wait.
+                return Ok(self.failed(&error));
             }
         };
         Ok(wait.saturating_sub(started.elapsed()))
@@ -178,7 +191,10 @@ impl Poller {
         match answered.await {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(Error::Retry(why))) => {
-                tracing::warn!(source = self.settings.name, "the event log cannot take it now: {why}");
+                let why = format!("the event log cannot take it now: {why}");
+                if self.health.ill(&self.part, why.clone()) {
+                    tracing::warn!(source = self.settings.name, "{why}");
+                }
                 Ok(false)
             }
             Ok(Err(_)) | Err(_) => Err(Ended),
