@@ -39,6 +39,7 @@ struct Partition {
 #[derive(Default)]
 struct Counts {
     directions: [u64; 6],
+    suppressed: u64,
     alerts: HashMap<String, u64>,
     dead: HashMap<&'static str, u64>,
 }
@@ -91,7 +92,10 @@ impl Processor {
                 Detector::key(&observation, &mut self.scratch);
                 let state = partition.state.entry(&self.scratch);
                 let mut alerts = Vec::new();
+                let kept_back = state.suppressed();
                 let event = self.detector.observe(state, observation, at, &mut alerts);
+                // Less than before when the series starts anew.
+                self.counts.suppressed += state.suppressed().saturating_sub(kept_back);
                 self.told(record.key, &event, out);
                 alerts.iter().for_each(|alert| self.alert(alert, out));
                 Ok(())
@@ -240,6 +244,7 @@ impl Counts {
                 metrics.processed(direction).inc_by(count);
             }
         }
+        metrics.suppressed().inc_by(std::mem::take(&mut self.suppressed));
         for (rule, count) in self.alerts.drain() {
             metrics.alerts(&rule).inc_by(count);
         }
