@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// Rows per statement, the largest first: few different statements, so that all stay prepared.
 const SIZES: [usize; 4] = [500, 50, 7, 1];
-const COLUMNS: usize = 10;
+const COLUMNS: usize = 11;
 
 /// Cuts `list` into pieces of known sizes.
 pub(super) fn pieces<'l, T>(mut list: &'l [T], sizes: &'static [usize]) -> impl Iterator<Item = &'l [T]> {
@@ -20,36 +20,24 @@ pub(super) fn pieces<'l, T>(mut list: &'l [T], sizes: &'static [usize]) -> impl 
     })
 }
 
-/// `head (?,?),(?,?)` for `rows` rows of `columns` columns; the first `shared` parameters stand for a
-/// column that is the same in all rows.
-pub(super) fn values(head: &str, rows: usize, columns: usize, shared: bool) -> String {
-    use std::fmt::Write as _;
-    let mut sql = String::with_capacity(head.len() + rows * (columns * 6 + 8));
-    sql.push_str(head);
-    let mut next = 1 + usize::from(shared);
-    for row in 0..rows {
-        sql.push_str(if row == 0 { " (" } else { ",(" });
-        if shared {
-            sql.push_str("?1,");
-        }
-        for column in 0..columns {
-            // A `String` takes everything that is written to it.
-            let _ = write!(sql, "{}?{next}", if column == 0 { "" } else { "," });
-            next += 1;
-        }
-        sql.push(')');
-    }
-    sql
+/// `head (?,?),(?,?)` for `rows` rows of `columns` columns.
+///
+/// The parameters have no numbers: SQLite would keep a list of those, which is searched for every one
+/// that is bound.
+pub(super) fn values(head: &str, rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    format!("{head} {}", vec![row; rows].join(","))
 }
 
 pub(super) async fn rows(tx: &mut Tx, stream: i64, series: &[Met], rows: &[Prepared]) -> Result<()> {
     const HEAD: &str = "INSERT INTO price_history \
         (stream, series, at, seen, \"offset\", value, price, base, length, changed, current) VALUES";
     for piece in pieces(rows, &SIZES) {
-        let sql = values(HEAD, piece.len(), COLUMNS, true);
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(stream);
+        let sql = values(HEAD, piece.len(), COLUMNS);
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for row in piece {
             query = query
+                .bind(stream)
                 .bind(series[row.place].id)
                 .bind(row.at.millis())
                 .bind(row.observed_at.since(row.at))
@@ -96,7 +84,6 @@ mod tests {
             assert!(pieces.iter().all(|piece| SIZES.contains(&piece.len())));
             assert_eq!(pieces.concat(), list);
         }
-        assert_eq!(values("X", 2, 2, true), "X (?1,?2,?3),(?1,?4,?5)");
-        assert_eq!(values("X", 2, 2, false), "X (?1,?2),(?3,?4)");
+        assert_eq!(values("X", 2, 2), "X (?,?),(?,?)");
     }
 }
