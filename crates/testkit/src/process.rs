@@ -118,6 +118,9 @@ impl Process {
         let done = wait::value(what, within, || {
             // Asked before the look, so that what was written last is still seen.
             ended = self.has_ended();
+            if ended {
+                self.read_out();
+            }
             if is_so(&self.output()) { Some(true) } else { ended.then_some(false) }
         });
         match done {
@@ -126,6 +129,15 @@ impl Process {
                 bail!("the program ended while waiting for {what}; it wrote:\n{}", self.output().all())
             }
             Err(error) => bail!("{error}; the program wrote:\n{}", self.output().all()),
+        }
+    }
+
+    /// Lets the readers take what an ended program left in its pipes. Not for ever: a child of the
+    /// program may still hold them open.
+    fn read_out(&self) {
+        let until = Instant::now() + Duration::from_secs(2);
+        while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
         }
     }
 
