@@ -54,14 +54,14 @@ impl Sqlite {
             .busy_timeout(PATIENCE)
             .foreign_keys(true)
             // Long write-ahead logs save writing the same page again and again under load.
-            .pragma("wal_autocheckpoint", "4000")
+            .pragma("wal_autocheckpoint", "10000")
             .pragma("journal_size_limit", "67108864")
             .row_buffer_size(256)
             .disable_statement_logging();
         migrate(path, &options).await?;
         let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
-        let write =
-            pool(1).connect_with(options.clone().pragma("cache_size", "-16384")).await.map_err(failed)?;
+        let writer = options.clone().pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
+        let write = pool(1).connect_with(writer).await.map_err(failed)?;
         let read = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(failed)?;
         Ok(Sqlite { write, read })
     }

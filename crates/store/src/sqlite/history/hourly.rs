@@ -104,7 +104,9 @@ async fn sum_up(
 
 async fn write(tx: &mut Tx, series: &[Met], days: &[((usize, i64), Day)]) -> Result<()> {
     for piece in pieces(days, &SIZES) {
-        let sql = values("INSERT OR REPLACE INTO price_hourly (series, day, cells) VALUES", piece.len(), 3);
+        let mut sql =
+            values("INSERT OR ROLLBACK INTO price_hourly (series, day, cells) VALUES", piece.len(), 3);
+        sql.push_str(" ON CONFLICT (series, day) DO UPDATE SET cells = excluded.cells");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for ((place, day), cells) in piece {
             query = query.bind(series[*place].id).bind(*day).bind(cells.encode());

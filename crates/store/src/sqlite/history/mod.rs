@@ -74,7 +74,7 @@ async fn store(
     let stored = look_up(tx, &series, &rows, &last).await?;
     let demoted = batch::settle(&series, &mut rows, last, stored);
     insert::demote(tx, &series, &demoted).await?;
-    insert::rows(tx, claim.id, &series, &rows).await?;
+    insert::rows(tx, claim.id, &series, &mut rows).await?;
     hourly::update(tx, &series, &rows, &demoted).await?;
     series::widen(tx, &series).await?;
     Ok(true)
