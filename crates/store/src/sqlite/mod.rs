@@ -1,11 +1,13 @@
 //! The store on SQLite.
 
+mod accept;
 mod alerts;
 mod ask;
 mod claims;
 mod failure;
 mod history;
 mod maintain;
+mod many;
 mod outbox;
 
 use std::path::Path;
@@ -60,7 +62,8 @@ impl Sqlite {
             .disable_statement_logging();
         migrate(path, &options).await?;
         let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
-        let writer = options.clone().pragma("cache_size", "-16384").pragma("temp_store", "MEMORY");
+        // Room for the last page of very many series; what is not needed is not taken.
+        let writer = options.clone().pragma("cache_size", "-65536").pragma("temp_store", "MEMORY");
         let write = pool(1).connect_with(writer).await.map_err(failed)?;
         let read = pool(READERS).connect_with(options.pragma("query_only", "1")).await.map_err(failed)?;
         Ok(Sqlite { write, read })

@@ -1,12 +1,10 @@
-//! Alerts: accepted once, then told channel by channel.
+//! Alerts on their way to the channels.
 
-use pricemonitor_model::{Alert, AlertId, Decimal, Incarnation, Millis, MonitorId, Time};
+use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
 use sqlx::Row as _;
 
-use super::claims::{advance, before};
+use super::Sqlite;
 use super::failure::failure;
-use super::{Sqlite, Tx};
-use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::outbox::{DeliveryEnd, Pending, PendingCount};
 
@@ -16,34 +14,6 @@ const OPEN: &str =
     AND alert IN (SELECT seq FROM price_drop_alerts WHERE id IN (SELECT value FROM json_each(?3)))";
 
 impl Sqlite {
-    pub(crate) async fn accept_alerts(
-        &self,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        partition: u32,
-        alerts: &[(Alert<'static>, Vec<String>)],
-        next_offset: u64,
-        now: Time,
-    ) -> Result<u64> {
-        // Alerts carry their own identity, so replays need no look at offsets.
-        before(claim, incarnation, partition, std::iter::empty())?;
-        let next_offset = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
-        let mut tx = self.begin().await?;
-        advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await?;
-        let mut new = 0;
-        for (alert, channels) in alerts {
-            if let Some(seq) = insert(&mut tx, alert, now).await? {
-                new += 1;
-                for channel in channels {
-                    deliver(&mut tx, seq, channel, now).await?;
-                }
-            }
-        }
-        tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
-        claim.position = Some((incarnation, next_offset));
-        Ok(new)
-    }
-
     pub(crate) async fn due(
         &self,
         monitor: &MonitorId,
@@ -234,74 +204,4 @@ impl Sqlite {
         };
         Ok(rows.iter().map(count).collect())
     }
-}
-
-/// Stores an alert; `None` when its id is known.
-async fn insert(tx: &mut Tx, alert: &Alert<'_>, now: Time) -> Result<Option<i64>> {
-    let whole = serde_json::to_string(alert)
-        .map_err(|error| Error::Storage(format!("the alert {} cannot be written: {error}", alert.id)))?;
-    let name = |what: serde_json::Result<serde_json::Value>| match what {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
-    };
-    let label = |name| alert.labels.get(name);
-    let row = sqlx::query(
-        "INSERT INTO price_drop_alerts (id, monitor, kind, rule, transition, severity, source, item, event,
-             section, price, reference, percent, currency, unit, at, observed_at, slot_start, slot_end, url,
-             summary, accepted_at, alert)
-         VALUES (?1, (SELECT id FROM monitors WHERE monitor = ?2), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
-             ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
-         ON CONFLICT (id) DO NOTHING RETURNING seq",
-    )
-    .bind(alert.id.as_str())
-    .bind(&*alert.monitor)
-    .bind(kind(alert))
-    .bind(&*alert.rule)
-    .bind(name(serde_json::to_value(alert.transition)))
-    .bind(name(serde_json::to_value(alert.severity)))
-    .bind(&*alert.source)
-    .bind(&*alert.item)
-    .bind(label("event").or_else(|| label("area")).unwrap_or_default())
-    .bind(label("section").unwrap_or_default())
-    .bind(alert.price.to_string())
-    .bind(alert.reference.map(|reference| reference.to_string()))
-    .bind(alert.percent.map(|percent| percent.to_string()))
-    .bind(&*alert.currency)
-    .bind(alert.unit_or_currency())
-    .bind(alert.slot.map_or(alert.observed_at, |slot| slot.start).millis())
-    .bind(alert.observed_at.millis())
-    .bind(alert.slot.map(|slot| slot.start.millis()))
-    .bind(alert.slot.map(|slot| slot.end.millis()))
-    .bind(alert.url.as_deref())
-    .bind(&*alert.summary)
-    .bind(now.millis())
-    .bind(whole)
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(|error| failure("cannot store an alert", &error))?;
-    Ok(row.map(|row| row.get(0)))
-}
-
-/// What moved: a price down or up, or a level without a percentage.
-fn kind(alert: &Alert<'_>) -> &'static str {
-    match alert.percent {
-        Some(percent) if percent < Decimal::ZERO => "drop",
-        Some(percent) if percent > Decimal::ZERO => "rise",
-        _ => "level",
-    }
-}
-
-async fn deliver(tx: &mut Tx, seq: i64, channel: &str, now: Time) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO alert_deliveries (alert, channel, monitor, state, next_attempt)
-         SELECT seq, ?2, monitor, 'pending', ?3 FROM price_drop_alerts WHERE seq = ?1
-         ON CONFLICT (alert, channel) DO NOTHING",
-    )
-    .bind(seq)
-    .bind(channel)
-    .bind(now.millis())
-    .execute(&mut **tx)
-    .await
-    .map_err(|error| failure("cannot put an alert into the outbox", &error))?;
-    Ok(())
 }

@@ -6,8 +6,8 @@ use sqlx::Row as _;
 
 use super::super::failure::failure;
 use super::super::{Sqlite, Tx};
+use super::choose;
 use super::figures::{Span, figures};
-use super::{choose, ids, most_frequent_unit};
 use crate::cells::Figures;
 use crate::error::Result;
 use crate::query::{Bar, Filter};
@@ -54,15 +54,13 @@ impl Sqlite {
         let span = Span::of(filter.from, filter.to);
         let mut sums: HashMap<i64, Figures> = HashMap::default();
         let mut hours: Vec<(i64, Figures)> = Vec::new();
-        figures(&mut tx, &ids(&chosen)?, span, |series, _, figures| {
+        figures(&mut tx, &chosen.ids()?, span, |series, _, figures| {
             sums.entry(series).or_default().merge(figures);
             hours.push((series, *figures));
         })
         .await?;
-        let prices: Vec<u64> =
-            chosen.iter().map(|series| sums.get(&series.id).map_or(0, |sum| sum.prices)).collect();
-        most_frequent_unit(&mut chosen, &prices);
-        sums.retain(|id, _| chosen.binary_search_by_key(id, |series| series.id).is_ok());
+        chosen.keep_most_frequent_unit(|id| sums.get(&id).map_or(0, |sum| sum.prices));
+        sums.retain(|id, _| chosen.has(*id));
         let mut all = Figures::default();
         sums.values().for_each(|sum| all.merge(sum));
         if all.prices == 0 || bars == 0 {
@@ -72,7 +70,7 @@ impl Sqlite {
         let mut counted =
             Bars { low: all.low, width: (all.high - all.low) / bars as f64, counts: vec![0; bars] };
         if all.prices <= EXACT {
-            count(&mut tx, &ids(&chosen)?, span, &mut counted).await?;
+            count(&mut tx, &chosen.ids()?, span, &mut counted).await?;
         } else {
             hours.iter().filter(|(id, _)| sums.contains_key(id)).for_each(|(_, hour)| counted.hour(hour));
         }

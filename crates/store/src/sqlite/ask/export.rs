@@ -11,8 +11,9 @@ use sqlx::sqlite::SqliteRow;
 
 use super::super::Sqlite;
 use super::super::failure::failure;
+use super::choose;
 use super::figures::{Span, figures};
-use super::{Chosen, choose, ids};
+use super::lines::{Described, describe};
 use crate::cells::HOUR;
 use crate::error::Result;
 use crate::query::{ExportRow, Filter};
@@ -23,7 +24,8 @@ const PORTION: u64 = 10_000;
 /// Where an export stands.
 struct Export {
     db: Sqlite,
-    series: Arc<Vec<Chosen>>,
+    /// In the order of their ids.
+    series: Arc<Vec<Described>>,
     ids: Arc<str>,
     /// Stretches of time still to be read, each of about a portion of rows.
     stretches: VecDeque<Span>,
@@ -43,8 +45,8 @@ impl Sqlite {
 
 async fn begin(db: Sqlite, filter: Filter) -> Result<Export> {
     let mut tx = db.look().await?;
-    let series = choose(&mut tx, &filter).await?;
-    let ids = ids(&series)?;
+    let ids = choose(&mut tx, &filter).await?.ids()?;
+    let series = describe(&mut tx, &ids).await?;
     let span = Span::of(filter.from, filter.to);
     let mut hours: BTreeMap<i64, u64> = BTreeMap::new();
     figures(&mut tx, &ids, span, |_, hour, figures| *hours.entry(hour).or_default() += figures.rows).await?;
@@ -99,7 +101,7 @@ async fn next(mut export: Export) -> Result<Option<(ExportRow, Export)>> {
     }
 }
 
-fn exported(row: &SqliteRow, series: &[Chosen]) -> Option<ExportRow> {
+fn exported(row: &SqliteRow, series: &[Described]) -> Option<ExportRow> {
     let id: i64 = row.get(0);
     let of = &series[series.binary_search_by_key(&id, |series| series.id).ok()?];
     let at = Time::from_millis(row.get(1));

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use super::super::failure::failure;
 use super::super::{Sqlite, Tx};
 use super::figures::{Span, figures};
-use super::lines::{Bucket, Buckets, names, width};
+use super::lines::{Bucket, Buckets, Described, describe, names, width};
 use super::{Chosen, choose, ids};
 use crate::cells::{Figures, HOUR};
 use crate::error::Result;
@@ -53,7 +53,7 @@ impl Sqlite {
         let chosen = choose(&mut tx, filter).await?;
         let mut span = Span::of(filter.from, filter.to);
         let mut extents: HashMap<i64, Extent> = HashMap::default();
-        figures(&mut tx, &ids(&chosen)?, span, |series, hour, figures| {
+        figures(&mut tx, &chosen.ids()?, span, |series, hour, figures| {
             let extent = extents.entry(series).or_insert(Extent {
                 sum: Figures::default(),
                 first_hour: hour,
@@ -65,6 +65,7 @@ impl Sqlite {
         })
         .await?;
         let mut lines: Vec<(Chosen, Extent)> = chosen
+            .series
             .into_iter()
             .filter_map(|series| extents.get(&series.id).map(|extent| (series, *extent)))
             .collect();
@@ -77,11 +78,11 @@ impl Sqlite {
         span.from = span.from.max(lines.iter().map(|(_, e)| e.first_hour).min().unwrap_or(0) * HOUR);
         span.to = span.to.min((lines.iter().map(|(_, e)| e.last_hour).max().unwrap_or(0) + 1) * HOUR);
         let how = how(&lines, span, max_points);
-        let (lines, extents): (Vec<Chosen>, Vec<Extent>) = lines.into_iter().unzip();
-        drop(extents);
-        let mut points = read(&mut tx, &ids(&lines)?, span, how).await?;
-        let named = names(&lines.iter().collect::<Vec<_>>());
-        let line = |(series, name): (Chosen, String)| Line {
+        let ids = ids(lines.iter().map(|(series, _)| series.id))?;
+        let mut points = read(&mut tx, &ids, span, how).await?;
+        let lines = describe(&mut tx, &ids).await?;
+        let named = names(&lines);
+        let line = |(series, name): (Described, String)| Line {
             series: series.id,
             name,
             points: points.remove(&series.id).unwrap_or_default(),

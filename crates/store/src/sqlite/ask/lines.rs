@@ -3,8 +3,50 @@
 use ahash::{HashMap, HashSet};
 use pricemonitor_model::{Millis, Time};
 
-use super::Chosen;
+use sqlx::Row as _;
+
+use super::super::Tx;
+use super::super::failure::failure;
+use crate::error::Result;
 use crate::query::Point;
+
+/// A series with all that it can be called by.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) id: i64,
+    pub(super) monitor: String,
+    pub(super) source: String,
+    pub(super) item: String,
+    pub(super) event: String,
+    pub(super) section: String,
+    pub(super) unit: String,
+    pub(super) schedule: bool,
+}
+
+/// The series of `ids` (a JSON list), in the order of the list.
+pub(super) async fn describe(tx: &mut Tx, ids: &str) -> Result<Vec<Described>> {
+    let rows = sqlx::query(
+        "SELECT s.id, m.monitor, s.source, s.item, e.event, s.section, s.unit, s.schedule
+         FROM json_each(?1) j CROSS JOIN series s ON s.id = j.value
+         JOIN events e ON e.id = s.event JOIN monitors m ON m.id = s.monitor
+         ORDER BY j.key",
+    )
+    .bind(ids)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot read the series", &error))?;
+    let described = |row: &sqlx::sqlite::SqliteRow| Described {
+        id: row.get(0),
+        monitor: row.get(1),
+        source: row.get(2),
+        item: row.get(3),
+        event: row.get(4),
+        section: row.get(5),
+        unit: row.get(6),
+        schedule: row.get(7),
+    };
+    Ok(rows.iter().map(described).collect())
+}
 
 /// Widths of buckets that people can read, up to a day; above, whole days.
 const WIDTHS: [Millis; 18] = [
@@ -79,15 +121,15 @@ impl Buckets {
 
 /// A name for each line: event, section and item, as much as tells it apart from the others; when that
 /// is not enough, the source and the unit as well.
-pub(super) fn names(lines: &[&Chosen]) -> Vec<String> {
-    const PARTS: [fn(&Chosen) -> &str; 6] =
+pub(super) fn names(lines: &[Described]) -> Vec<String> {
+    const PARTS: [fn(&Described) -> &str; 6] =
         [|s| &s.event, |s| &s.section, |s| &s.item, |s| &s.source, |s| &s.unit, |s| &s.monitor];
-    let differ = |part: fn(&Chosen) -> &str| lines.iter().any(|line| part(line) != part(lines[0]));
-    let name = |parts: &[fn(&Chosen) -> &str], line: &Chosen| {
+    let differ = |part: fn(&Described) -> &str| lines.iter().any(|line| part(line) != part(&lines[0]));
+    let name = |parts: &[fn(&Described) -> &str], line: &Described| {
         let texts: Vec<&str> = parts.iter().map(|part| part(line)).filter(|text| !text.is_empty()).collect();
         texts.join(" · ")
     };
-    let mut parts: Vec<fn(&Chosen) -> &str> = Vec::new();
+    let mut parts: Vec<fn(&Described) -> &str> = Vec::new();
     for part in PARTS {
         let names: HashSet<String> = lines.iter().map(|line| name(&parts, line)).collect();
         if names.len() == lines.len() && !names.contains("") {
@@ -104,8 +146,8 @@ pub(super) fn names(lines: &[&Chosen]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn chosen(event: &str, section: &str, item: &str) -> Chosen {
-        Chosen {
+    fn described(event: &str, section: &str, item: &str) -> Described {
+        Described {
             id: 1,
             monitor: "default.m".to_owned(),
             source: "s".to_owned(),
@@ -119,17 +161,17 @@ mod tests {
 
     #[test]
     fn a_line_is_called_by_as_much_as_tells_it_apart() {
-        let named = |lines: &[Chosen]| names(&lines.iter().collect::<Vec<_>>());
-        assert_eq!(named(&[chosen("Band", "A", "1")]), ["Band"]);
-        assert_eq!(named(&[chosen("", "", "1")]), ["1"]);
-        assert_eq!(named(&[chosen("X", "A", "1"), chosen("Y", "A", "1")]), ["X", "Y"]);
-        assert_eq!(named(&[chosen("X", "A", "1"), chosen("X", "B", "1")]), ["A", "B"]);
+        let named = |lines: &[Described]| names(lines);
+        assert_eq!(named(&[described("Band", "A", "1")]), ["Band"]);
+        assert_eq!(named(&[described("", "", "1")]), ["1"]);
+        assert_eq!(named(&[described("X", "A", "1"), described("Y", "A", "1")]), ["X", "Y"]);
+        assert_eq!(named(&[described("X", "A", "1"), described("X", "B", "1")]), ["A", "B"]);
         assert_eq!(
-            named(&[chosen("X", "A", "1"), chosen("X", "A", "2"), chosen("X", "B", "1")]),
+            named(&[described("X", "A", "1"), described("X", "A", "2"), described("X", "B", "1")]),
             ["A · 1", "A · 2", "B · 1"]
         );
         assert_eq!(
-            named(&[chosen("X", "A", "1"), chosen("Y", "A", "2"), chosen("Y", "A", "1")]),
+            named(&[described("X", "A", "1"), described("Y", "A", "2"), described("Y", "A", "1")]),
             ["X · 1", "Y · 2", "Y · 1"]
         );
         assert!(names(&[]).is_empty());

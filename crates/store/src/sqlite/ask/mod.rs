@@ -13,7 +13,6 @@ mod lines;
 mod profile;
 mod statistics;
 
-use ahash::HashMap;
 use sqlx::Row as _;
 
 use super::Tx;
@@ -22,26 +21,55 @@ use crate::error::{Error, Result};
 use crate::query::Filter;
 
 /// A series that a question is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Chosen {
     id: i64,
-    monitor: String,
-    source: String,
-    item: String,
-    event: String,
-    section: String,
-    unit: String,
+    /// Place of its unit in [`Choice::units`].
+    unit: usize,
     schedule: bool,
 }
 
-/// The series that pass the filter, in the order of their ids.
-async fn choose(tx: &mut Tx, filter: &Filter) -> Result<Vec<Chosen>> {
+/// The series that a question is about, in the order of their ids.
+#[derive(Debug, Default)]
+struct Choice {
+    series: Vec<Chosen>,
+    units: Vec<String>,
+}
+
+impl Choice {
+    /// The ids as JSON, the way lists are handed to SQLite.
+    fn ids(&self) -> Result<String> {
+        ids(self.series.iter().map(|series| series.id))
+    }
+
+    /// Leaves only the series of the unit that most prices have; prices of different units have no common
+    /// average. Tells the unit.
+    fn keep_most_frequent_unit(&mut self, prices: impl Fn(i64) -> u64) -> &str {
+        let mut counts = vec![0; self.units.len()];
+        for series in &self.series {
+            counts[series.unit] += prices(series.id);
+        }
+        let most =
+            (0..counts.len()).max_by_key(|unit| (counts[*unit], std::cmp::Reverse(&self.units[*unit])));
+        self.series.retain(|series| Some(series.unit) == most);
+        most.map_or("", |unit| &self.units[unit])
+    }
+
+    /// Whether the series is one of them.
+    fn has(&self, id: i64) -> bool {
+        self.series.binary_search_by_key(&id, |series| series.id).is_ok()
+    }
+}
+
+/// The series that pass the filter. One row of the answer for each unit, whatever the number of series: a
+/// row of an answer costs more than the look-up behind it.
+async fn choose(tx: &mut Tx, filter: &Filter) -> Result<Choice> {
     let rows = sqlx::query(
-        "SELECT s.id, m.monitor, s.source, s.item, e.event, s.section, s.unit, s.schedule
+        "SELECT s.unit, s.schedule, json_group_array(s.id)
          FROM series s JOIN events e ON e.id = s.event JOIN monitors m ON m.id = s.monitor
          WHERE (?1 IS NULL OR m.monitor = ?1) AND (?2 IS NULL OR e.event = ?2)
            AND (?3 IS NULL OR s.section = ?3)
-         ORDER BY s.id",
+         GROUP BY s.unit, s.schedule ORDER BY s.unit",
     )
     .bind(filter.monitor.as_deref())
     .bind(filter.event.as_deref())
@@ -49,34 +77,23 @@ async fn choose(tx: &mut Tx, filter: &Filter) -> Result<Vec<Chosen>> {
     .fetch_all(&mut **tx)
     .await
     .map_err(|error| failure("cannot read the series", &error))?;
-    let chosen = |row: &sqlx::sqlite::SqliteRow| Chosen {
-        id: row.get(0),
-        monitor: row.get(1),
-        source: row.get(2),
-        item: row.get(3),
-        event: row.get(4),
-        section: row.get(5),
-        unit: row.get(6),
-        schedule: row.get(7),
-    };
-    Ok(rows.iter().map(chosen).collect())
-}
-
-/// The ids as JSON, the way lists are handed to SQLite.
-fn ids(chosen: &[Chosen]) -> Result<String> {
-    let ids: Vec<i64> = chosen.iter().map(|series| series.id).collect();
-    serde_json::to_string(&ids).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
-}
-
-/// Leaves only the series of the unit that most prices have; prices of different units have no common
-/// average. Needs how many prices each series has, in the same order. Tells the unit.
-fn most_frequent_unit(chosen: &mut Vec<Chosen>, prices: &[u64]) -> String {
-    let mut units: HashMap<&str, u64> = HashMap::default();
-    for (series, prices) in chosen.iter().zip(prices) {
-        *units.entry(&series.unit).or_default() += prices;
+    let mut choice = Choice::default();
+    for row in rows {
+        let (unit, schedule): (String, bool) = (row.get(0), row.get(1));
+        let ids: Vec<i64> = serde_json::from_str(row.get(2))
+            .map_err(|error| Error::Storage(format!("the list of series cannot be read: {error}")))?;
+        if choice.units.last() != Some(&unit) {
+            choice.units.push(unit);
+        }
+        let unit = choice.units.len() - 1;
+        choice.series.extend(ids.into_iter().map(|id| Chosen { id, unit, schedule }));
     }
-    let most = units.into_iter().max_by_key(|(unit, prices)| (*prices, std::cmp::Reverse(*unit)));
-    let unit = most.map(|(unit, _)| unit.to_owned()).unwrap_or_default();
-    chosen.retain(|series| series.unit == unit);
-    unit
+    choice.series.sort_unstable_by_key(|series| series.id);
+    Ok(choice)
+}
+
+/// Numbers as JSON, the way lists are handed to SQLite.
+fn ids(ids: impl Iterator<Item = i64>) -> Result<String> {
+    let ids: Vec<i64> = ids.collect();
+    serde_json::to_string(&ids).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
 }

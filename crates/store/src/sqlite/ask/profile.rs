@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use pricemonitor_model::Time;
 
 use super::super::Sqlite;
+use super::choose;
 use super::figures::{Span, figures};
-use super::{choose, ids, most_frequent_unit};
 use crate::cells::HOUR;
 use crate::error::{Error, Result};
 use crate::query::{Filter, HourCell};
@@ -19,22 +19,20 @@ impl Sqlite {
         })?;
         let mut tx = self.look().await?;
         let mut chosen = choose(&mut tx, filter).await?;
-        let mut hours: HashMap<(i64, i64), (u64, f64)> = HashMap::default();
+        let mut hours: HashMap<(usize, i64), (u64, f64)> = HashMap::default();
         let span = Span::of(filter.from, filter.to);
         // One unit is the rule; then the sums of all series can be kept together.
-        let unit: HashMap<i64, usize> = numbered(chosen.iter().map(|series| (series.id, &*series.unit)));
+        let unit: HashMap<i64, usize> = chosen.series.iter().map(|series| (series.id, series.unit)).collect();
         let mut prices: HashMap<i64, u64> = HashMap::default();
-        figures(&mut tx, &ids(&chosen)?, span, |series, hour, figures| {
-            let unit = unit.get(&series).copied().unwrap_or_default() as i64;
+        figures(&mut tx, &chosen.ids()?, span, |series, hour, figures| {
+            let unit = unit.get(&series).copied().unwrap_or_default();
             let sum = hours.entry((unit, hour)).or_default();
             *sum = (sum.0 + figures.prices, sum.1 + figures.sum);
             *prices.entry(series).or_default() += figures.prices;
         })
         .await?;
-        let prices: Vec<u64> =
-            chosen.iter().map(|series| prices.get(&series.id).copied().unwrap_or_default()).collect();
-        most_frequent_unit(&mut chosen, &prices);
-        let wanted = chosen.first().and_then(|series| unit.get(&series.id)).map(|unit| *unit as i64);
+        chosen.keep_most_frequent_unit(|id| prices.get(&id).copied().unwrap_or_default());
+        let wanted = chosen.series.first().map(|series| series.unit);
 
         let mut cells = [(0u64, 0f64); 7 * 24];
         for ((unit, hour), (prices, sum)) in hours {
@@ -54,15 +52,4 @@ impl Sqlite {
         };
         Ok(filled.map(cell).collect())
     }
-}
-
-/// A number for every different text.
-fn numbered<'t>(texts: impl Iterator<Item = (i64, &'t str)>) -> HashMap<i64, usize> {
-    let mut numbers: HashMap<&str, usize> = HashMap::default();
-    texts
-        .map(|(id, text)| {
-            let next = numbers.len();
-            (id, *numbers.entry(text).or_insert(next))
-        })
-        .collect()
 }

@@ -3,8 +3,8 @@
 use ahash::HashMap;
 
 use super::super::{Sqlite, alerts};
+use super::choose;
 use super::figures::{Span, figures};
-use super::{choose, ids, most_frequent_unit};
 use crate::cells::Figures;
 use crate::error::Result;
 use crate::query::{Filter, Statistics};
@@ -15,7 +15,7 @@ impl Sqlite {
         let mut chosen = choose(&mut tx, filter).await?;
         let mut sums: HashMap<i64, Figures> = HashMap::default();
         let span = Span::of(filter.from, filter.to);
-        figures(&mut tx, &ids(&chosen)?, span, |series, _, figures| {
+        figures(&mut tx, &chosen.ids()?, span, |series, _, figures| {
             sums.entry(series).or_default().merge(figures);
         })
         .await?;
@@ -23,17 +23,16 @@ impl Sqlite {
 
         let mut all = Figures::default();
         let mut listings = 0;
-        for (series, sum) in chosen.iter().filter_map(|series| Some((series, sums.get(&series.id)?))) {
-            all.merge(sum);
-            listings += if series.schedule { sum.prices } else { 1 };
+        for series in &chosen.series {
+            if let Some(sum) = sums.get(&series.id) {
+                all.merge(sum);
+                listings += if series.schedule { sum.prices } else { 1 };
+            }
         }
-        let prices: Vec<u64> =
-            chosen.iter().map(|series| sums.get(&series.id).map_or(0, |sum| sum.prices)).collect();
-        let unit = most_frequent_unit(&mut chosen, &prices);
+        let prices = |id| sums.get(&id).map_or(0, |sum| sum.prices);
+        let unit = chosen.keep_most_frequent_unit(prices).to_owned();
         let mut common = Figures::default();
-        for sum in chosen.iter().filter_map(|series| sums.get(&series.id)) {
-            common.merge(sum);
-        }
+        chosen.series.iter().filter_map(|series| sums.get(&series.id)).for_each(|sum| common.merge(sum));
         let priced = common.prices > 0;
         Ok(Statistics {
             unit: if all.rows > 0 { unit } else { String::new() },

@@ -6,14 +6,14 @@ use sqlx::Row as _;
 
 use super::super::Tx;
 use super::super::failure::failure;
+use super::super::many::{pieces, values};
 use super::batch::{Met, Prepared, SlotKey};
-use super::insert::{pieces, values};
-use super::json;
+use super::{entries, json};
 use crate::cells::{Day, Figures, HOUR, hour_of};
 use crate::error::Result;
 
-/// Days per statement, the largest first.
-const SIZES: [usize; 3] = [100, 10, 1];
+/// Days per statement.
+const SIZES: [usize; 4] = [1000, 100, 10, 1];
 
 /// Adds the rows' figures to their hours. Hours in which a stored price was revised are summed up anew.
 pub(super) async fn update(
@@ -44,27 +44,37 @@ pub(super) async fn update(
     write(tx, series, &days).await
 }
 
-/// Adds what is stored of the days.
+/// Adds what is stored of the days. They come as one text: a row of an answer costs more than a day.
 async fn merge(tx: &mut Tx, series: &[Met], days: &mut [((usize, i64), Day)]) -> Result<()> {
     let keys: Vec<(i64, i64)> = days.iter().map(|((place, day), _)| (series[*place].id, *day)).collect();
-    let stored = sqlx::query(
-        "SELECT j.key, d.cells FROM json_each(?1) j CROSS JOIN price_hourly d
+    let stored: Option<String> = sqlx::query_scalar(
+        "SELECT group_concat(j.key || ' ' || hex(d.cells), ';')
+         FROM json_each(?1) j CROSS JOIN price_hourly d
          ON d.series = j.value ->> 0 AND d.day = j.value ->> 1",
     )
     .bind(json(&keys)?)
-    .fetch_all(&mut **tx)
+    .fetch_one(&mut **tx)
     .await
     .map_err(|error| failure("cannot read hourly figures", &error))?;
-    for row in stored {
-        let place = usize::try_from(row.get::<i64, _>(0)).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    for (place, cells) in entries(stored.as_deref()) {
         let Some(((_, number), day)) = days.get_mut(place) else { continue };
-        let mut whole = Day::decode(*number, row.get(1))?;
+        unhex(cells, &mut bytes);
+        let mut whole = Day::decode(*number, &bytes)?;
         for (hour, figures) in &day.0 {
             whole.hour(*hour).merge(figures);
         }
         *day = whole;
     }
     Ok(())
+}
+
+/// The bytes behind SQLite's `hex()`. What it cannot have written ends the bytes, and fails to be decoded.
+fn unhex(text: &str, bytes: &mut Vec<u8>) {
+    let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
+    bytes.clear();
+    let pairs = text.as_bytes().chunks_exact(2);
+    bytes.extend(pairs.map_while(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)));
 }
 
 /// Replaces the figures of some hours by those of the rows, which are all stored by now.
@@ -104,8 +114,11 @@ async fn sum_up(
 
 async fn write(tx: &mut Tx, series: &[Met], days: &[((usize, i64), Day)]) -> Result<()> {
     for piece in pieces(days, &SIZES) {
-        let mut sql =
-            values("INSERT OR ROLLBACK INTO price_hourly (series, day, cells) VALUES", piece.len(), 3);
+        let mut sql = values(
+            "INSERT OR ROLLBACK INTO price_hourly (series, day, cells) VALUES",
+            "(?,?,?)",
+            piece.len(),
+        );
         sql.push_str(" ON CONFLICT (series, day) DO UPDATE SET cells = excluded.cells");
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
         for ((place, day), cells) in piece {
