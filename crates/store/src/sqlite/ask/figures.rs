@@ -50,19 +50,15 @@ pub(super) async fn figures(
         return Ok(());
     }
     let (hours, ends) = span.hours();
-    for end in ends {
-        part_of_hour(tx, ids, end, &mut each).await?;
-    }
-    if hours.is_empty() {
-        return Ok(());
-    }
+    // The series that have rows in the hours at the ends, as their figures tell.
+    let mut touched: Vec<Vec<i64>> = vec![Vec::new(); ends.len()];
     let mut days = sqlx::query(
         "SELECT d.series, d.day, d.cells FROM json_each(?1) j CROSS JOIN price_hourly d
          ON d.series = j.value AND d.day BETWEEN ?2 AND ?3",
     )
     .bind(ids)
-    .bind(hours.start.div_euclid(24))
-    .bind((hours.end - 1).div_euclid(24))
+    .bind(span.from.div_euclid(24 * HOUR))
+    .bind((span.to - 1).div_euclid(24 * HOUR))
     .fetch(&mut **tx);
     while let Some(row) =
         days.try_next().await.map_err(|error| failure("cannot read hourly figures", &error))?
@@ -71,7 +67,15 @@ pub(super) async fn figures(
         for (hour, figures) in Day::decode(day, row.get(2))?.0 {
             if hours.contains(&hour) {
                 each(series, hour, &figures);
+            } else if let Some(end) = ends.iter().position(|end| end.from.div_euclid(HOUR) == hour) {
+                touched[end].push(series);
             }
+        }
+    }
+    drop(days);
+    for (end, touched) in ends.into_iter().zip(touched) {
+        if !touched.is_empty() {
+            part_of_hour(tx, &super::ids(touched.into_iter())?, end, &mut each).await?;
         }
     }
     Ok(())
