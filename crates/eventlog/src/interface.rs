@@ -92,8 +92,8 @@ pub trait Append: Send + 'static {
     /// Records without a key or partition go to *every* raw partition (ticks).
     ///
     /// # Errors
-    /// When it returns an error, neither happened ([`Error::NotOwned`] after ownership was lost),
-    /// or, after [`Error::Ambiguous`], it is not known: poll again and compare the checkpoint.
+    /// When it returns an error, neither happened ([`Error::NotOwned`] after ownership was lost,
+    /// [`Error::TooLarge`] for a record that is never taken; their number has no limit), or, after [`Error::Ambiguous`], it is not known: poll again and compare the checkpoint.
     fn append(&mut self, source: &str, records: &[Write], checkpoint: Option<&[u8]>) -> Result<Appended>;
 }
 
@@ -392,6 +392,9 @@ pub enum Error {
     /// A stored position is outside the log or of another life of the topic: an operator decides.
     #[error("{0}")]
     Position(String),
+    /// A record is larger than the log takes. Nothing happened; the same call would fail again.
+    #[error("{0}")]
+    TooLarge(String),
     /// The worker's own code failed.
     #[error("{0}")]
     Worker(String),

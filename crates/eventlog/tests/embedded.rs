@@ -246,7 +246,7 @@ fn a_record_that_is_too_large_is_refused_alone() {
     let mut door = producer(&log);
     let huge = Write { value: Some(vec![b'x'; 9 << 20]), ..record("a", "") };
     let error = door.append("s", &[record("a", "1"), huge], None).unwrap_err();
-    assert!(matches!(error, Error::Worker(_)), "{error:?}");
+    assert!(matches!(error, Error::TooLarge(_)), "{error:?}");
     append(&mut door, &[record("a", "2")]);
     assert_eq!(values(&all(&log, Topic::Raw), "a"), ["2"]);
 }

@@ -53,7 +53,7 @@ impl Change {
         let info = monitor.topic(topic);
         let size = write.key.as_ref().map_or(0, Vec::len) + write.value.as_ref().map_or(0, Vec::len);
         if size > LARGEST {
-            return Err(Error::Worker(format!(
+            return Err(Error::TooLarge(format!(
                 "a record of {size} bytes is too large for `{}`: at most {LARGEST} are possible",
                 info.name
             )));

@@ -121,7 +121,8 @@ impl<L: EventLog> Producer<L> {
             let result = door.append(&request.source, &request.records, request.checkpoint.as_deref());
             self.metrics.append_seconds().observe(started.elapsed().as_secs_f64());
             let fatal = match &result {
-                Ok(_) | Err(Error::NotOwned(_) | Error::Retry(_)) => None,
+                // A record that is too large is the source's doing: to start anew would only meet it again.
+                Ok(_) | Err(Error::NotOwned(_) | Error::Retry(_) | Error::TooLarge(_)) => None,
                 Err(error) => Some(repeat(error)),
             };
             // A poller that is gone does not want its answer any more.
@@ -221,6 +222,6 @@ fn repeat(error: &Error) -> Error {
         Error::Position(_) => Error::Position(text),
         Error::Ambiguous(_) => Error::Ambiguous(text),
         Error::Worker(_) => Error::Worker(text),
-        Error::Storage(_) | Error::Retry(_) | Error::NotOwned(_) => Error::Storage(text),
+        Error::Storage(_) | Error::Retry(_) | Error::NotOwned(_) | Error::TooLarge(_) => Error::Storage(text),
     }
 }

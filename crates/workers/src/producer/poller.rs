@@ -40,6 +40,17 @@ pub(super) struct Poller {
 /// The log took the source away, or the producer ends.
 struct Ended;
 
+/// What the log made of a look.
+enum Taken {
+    /// It has it, or there was nothing to have.
+    Had,
+    /// It cannot take it now: the next look tries again from the old checkpoint, and nothing is lost.
+    Later,
+    /// It never takes it. The records of a look cannot be parted to save the others: what is left out
+    /// would be behind the checkpoint that goes with them, and nobody would ever look for it again.
+    Never(SourceError),
+}
+
 impl Poller {
     pub(super) fn new(
         settings: SourceSettings,
@@ -115,9 +126,16 @@ impl Poller {
                     Poll::Snapshot(snapshot) => Some(snapshot),
                     Poll::Unchanged => None,
                 };
-                let outcome = if snapshot.is_some() { Outcome::Ok } else { Outcome::Unchanged };
-                self.metrics.polls(&name, if snapshot.is_some() { "ok" } else { "unchanged" }).inc();
-                if self.append(at, outcome, snapshot).await? {
+                let (outcome, word) = match snapshot {
+                    Some(_) => (Outcome::Ok, "ok"),
+                    None => (Outcome::Unchanged, "unchanged"),
+                };
+                let taken = self.append(at, outcome, snapshot).await?;
+                if let Taken::Never(error) = taken {
+                    return self.failed_look(at, &error).await;
+                }
+                self.metrics.polls(&name, word).inc();
+                if matches!(taken, Taken::Had) {
                     self.worked(at);
                     self.settings.interval
                 } else {
@@ -125,27 +143,29 @@ impl Poller {
                     self.settings.interval.min(AGAIN)
                 }
             }
-            Err(error) => {
-                self.metrics.polls(&name, "failed").inc();
-                self.append(at, Outcome::Failed, None).await?;
-                // Counted from the answer: a long time-out must not eat up the wait.
-                return Ok(self.failed(&error));
-            }
+            Err(error) => return self.failed_look(at, &error).await,
         };
         Ok(wait.saturating_sub(started.elapsed()))
     }
 
-    /// Appends what the look brought, together with the checkpoint; says whether the log has it.
-    /// Nothing to say is had at once.
+    /// Tells that the look failed; the source's checkpoint stays. The wait is counted from here: a
+    /// long time-out must not eat it up.
+    async fn failed_look(&mut self, at: Time, error: &SourceError) -> Result<Duration, Ended> {
+        self.metrics.polls(&self.settings.name, "failed").inc();
+        self.append(at, Outcome::Failed, None).await?;
+        Ok(self.failed(error))
+    }
+
+    /// Appends what the look brought, together with the checkpoint. Nothing to say is had at once.
     async fn append(
         &mut self,
         at: Time,
         outcome: Outcome,
         snapshot: Option<Snapshot>,
-    ) -> Result<bool, Ended> {
+    ) -> Result<Taken, Ended> {
         let tick_due = ticks::due(self.head.as_ref(), outcome, at, self.tick_every);
         if snapshot.is_none() && !tick_due {
-            return Ok(true);
+            return Ok(Taken::Had);
         }
         let complete = snapshot.as_ref().is_some_and(|snapshot| snapshot.complete);
         let (observations, inner) = match snapshot {
@@ -166,37 +186,44 @@ impl Poller {
         };
         let kept = inner.as_deref().or(self.inner.as_deref()).unwrap_or_default();
         let bytes = checkpoint::encode(&head, kept);
-        if !self.request(writes, bytes).await? {
-            return Ok(false);
+        let taken = self.request(writes, bytes).await?;
+        if !matches!(taken, Taken::Had) {
+            return Ok(taken);
         }
         self.metrics.appended(&self.settings.name).inc_by(observations.len() as u64);
         self.head = Some(head);
         if inner.is_some() {
             self.inner = inner;
         }
-        Ok(true)
+        Ok(taken)
     }
 
-    /// `false` when the log could not take it now: the next look tries again from the old
-    /// checkpoint, and nothing is lost.
     async fn request(
         &self,
         records: Vec<pricemonitor_eventlog::Write>,
         checkpoint: Vec<u8>,
-    ) -> Result<bool, Ended> {
+    ) -> Result<Taken, Ended> {
         let (answer, answered) = oneshot::channel();
         let source = self.settings.name.clone();
         let request = Request { source, records, checkpoint: Some(checkpoint), answer };
         self.to.send(request).await.map_err(|_| Ended)?;
         match answered.await {
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(_)) => Ok(Taken::Had),
             Ok(Err(Error::Retry(why))) => {
                 let why = format!("the event log cannot take it now: {why}");
                 if self.health.ill(&self.part, why.clone()) {
                     tracing::warn!(source = self.settings.name, "{why}");
                 }
-                Ok(false)
+                Ok(Taken::Later)
             }
+            Ok(Err(Error::TooLarge(why))) => Ok(Taken::Never(SourceError::new(
+                "too_large",
+                format!(
+                    "what the source `{}` shows cannot be kept: {why}; make the source, or its `mapping`, \
+                     show shorter texts",
+                    self.settings.name
+                ),
+            ))),
             Ok(Err(_)) | Err(_) => Err(Ended),
         }
     }

@@ -1,0 +1,109 @@
+//! What the producer does with looks that the log does not take.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pricemonitor_config::{KeySpec, SourceKind, SourceSettings};
+use pricemonitor_eventlog::embedded::{EmbeddedStore, Layout, Options};
+use pricemonitor_eventlog::{Member, Stop};
+use pricemonitor_model::{Decimal, Labels, MonitorId, Observation, Time};
+use pricemonitor_sources::{Poll, Snapshot, Source, SourceError};
+use pricemonitor_testkit::wait;
+use pricemonitor_workers::producer::{Producer, Settings};
+use pricemonitor_workers::{Health, Metrics};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Looks at a source: the checkpoint that each was handed, and whether it was huge.
+type Looks = Arc<Mutex<Vec<(Option<Vec<u8>>, bool)>>>;
+
+/// Shows one price a look; its item has 9 MiB while `huge`.
+struct Shop {
+    huge: Arc<AtomicBool>,
+    looks: Looks,
+}
+
+#[async_trait::async_trait]
+impl Source for Shop {
+    async fn poll(&mut self, at: Time, checkpoint: Option<&[u8]>) -> Result<Poll, SourceError> {
+        let huge = self.huge.load(Ordering::SeqCst);
+        let mut looks = self.looks.lock().unwrap();
+        looks.push((checkpoint.map(<[u8]>::to_vec), huge));
+        let item = if huge { "x".repeat(9 << 20) } else { "a".to_owned() };
+        let observation = Observation {
+            source: Cow::Borrowed("shop"),
+            item: item.into(),
+            labels: Labels::default(),
+            price: Decimal::ONE,
+            base: None,
+            currency: Cow::Borrowed("EUR"),
+            unit: None,
+            observed_at: at,
+            slot: None,
+            availability: None,
+            quantity: None,
+            url: None,
+            as_written: None,
+        };
+        let checkpoint = looks.len().to_string().into_bytes();
+        Ok(Poll::Snapshot(Snapshot { observations: vec![observation], complete: true, checkpoint }))
+    }
+}
+
+#[test]
+fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+    let id = MonitorId::new(None, "m");
+    let log = store.monitor(&id, &Layout { partitions: 1, ..Layout::default() }).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let looks = Looks::default();
+    let source = SourceSettings {
+        name: "shop".to_owned(),
+        interval: Duration::from_millis(20),
+        kind: SourceKind::Simulator(Default::default()),
+    };
+    let huge = Arc::new(AtomicBool::new(false));
+    let (seen, flag) = (looks.clone(), huge.clone());
+    let settings = Settings {
+        monitor: id.to_string(),
+        sources: vec![source],
+        key: KeySpec::Item,
+        tick_every: Duration::from_secs(600),
+        make: Arc::new(move |_| {
+            Ok(Box::new(Shop { huge: flag.clone(), looks: seen.clone() }) as Box<dyn Source>)
+        }),
+    };
+    let (health, metrics) = (Health::new(), Metrics::new().unwrap().monitor(id.as_str()));
+    let member = Member { group: "producer".to_owned(), instance: "one".to_owned() };
+    let producer =
+        Producer::new(log, member, settings, health.clone(), metrics.clone(), runtime.handle().clone());
+    let stop = Stop::new();
+    let told = stop.clone();
+    let thread = std::thread::spawn(move || producer.run(&told));
+
+    wait::until("a look", SOON, || metrics.appended("shop").get() > 0).unwrap();
+    huge.store(true, Ordering::SeqCst);
+    let notice = wait::value("the notice", SOON, || health.notices().pop()).unwrap();
+    for part in ["the source `shop`", "a record of 18", "at most 8388608", "shorter texts"] {
+        assert!(notice.text.contains(part), "{}", notice.text);
+    }
+    wait::until("looks that fail", SOON, || metrics.polls("shop", "failed").get() >= 2).unwrap();
+    huge.store(false, Ordering::SeqCst);
+    wait::until("a look that is well", SOON, || health.notices().is_empty()).unwrap();
+    stop.stop();
+    thread.join().unwrap().unwrap();
+
+    let looks = looks.lock().unwrap();
+    let first = looks.iter().position(|(_, huge)| *huge).unwrap();
+    let failed: Vec<_> = looks[first..].iter().take_while(|(_, huge)| *huge).collect();
+    let before = looks[first].0.clone();
+    assert!(before.is_some());
+    assert!(failed.iter().all(|(checkpoint, _)| *checkpoint == before), "each from the last that was kept");
+    assert_eq!(looks[first + failed.len()].0, before);
+    assert_eq!(metrics.source_errors("shop", "too_large").get(), failed.len() as u64);
+    assert_eq!(metrics.polls("shop", "failed").get(), failed.len() as u64);
+}
