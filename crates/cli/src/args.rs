@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use pricemonitor_config::SecretString;
 
 use crate::exit::{Failure, Result};
+use crate::out;
 
 /// Watches prices: polls sources, keeps history, tells people about drops, shows a page.
 #[derive(Parser, Debug)]
@@ -19,7 +20,8 @@ use crate::exit::{Failure, Result};
   pricemonitor validate -f monitor.yaml            check a manifest, all errors at once
   pricemonitor test-alert -f monitor.yaml          send a test message to every channel
 
-Exit codes: 0 done, 1 wrong input or surroundings, 2 wrong command line, 3 failed while running.")]
+Exit codes: 0 done, 1 wrong input or surroundings, 2 wrong command line, 3 failed while running,
+130 or 143 ended at once by a second SIGINT or SIGTERM.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -77,7 +79,8 @@ pub(crate) struct DataArgs {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Everything is kept in the data folder: stop the process, kill it, start it again, and it goes
-on where it stood; no observation or alert is lost or doubled.
+on where it stood; no observation or alert is lost or doubled. Ctrl-C ends it in order, within
+seconds; a second Ctrl-C ends it at once, with exit code 130 (143 for SIGTERM).
 
 Examples:
   pricemonitor up -f examples/electricity.yaml
@@ -221,7 +224,9 @@ pub(crate) fn log_filter() -> Option<String> {
 
 /// Prints the manual page.
 pub(crate) fn man_page() -> Result<()> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(Failure::runtime)
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(Failure::runtime)?;
+    out::bytes(&page)
 }
 
 #[cfg(test)]

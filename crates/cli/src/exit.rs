@@ -6,9 +6,12 @@
 //! | 1 | the input or the surroundings are wrong: manifest, folder, port, secret |
 //! | 2 | the command line is wrong (clap) |
 //! | 3 | it failed while running |
+//! | 130, 143 | a second SIGINT or SIGTERM came while it stopped: ended at once |
 
 use std::fmt::Display;
 use std::process::ExitCode;
+
+use crate::out;
 
 /// A failure, told to a person in a sentence.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl Failure {
 
     /// Prints the sentence and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        out::tell(&format!("error: {}", self.message));
         ExitCode::from(self.code)
     }
 }

@@ -11,6 +11,7 @@ use pricemonitor_workers::now;
 use crate::args::{ExportArgs, ExportFormat};
 use crate::exit::{Failure, Result};
 use crate::input::{self, small_runtime};
+use crate::out;
 
 /// Writes the history of the manifests' monitors to standard output.
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
@@ -23,17 +24,17 @@ pub(crate) fn run(args: &ExportArgs) -> Result<()> {
             args.data.data_dir.display()
         )));
     }
-    let mut out = Output::new(args.format, BufWriter::new(std::io::stdout().lock()));
+    let mut output = Output::new(args.format, BufWriter::new(std::io::stdout().lock()));
     small_runtime()?.block_on(async {
         let database = Database::open_sqlite(&path).await.map_err(Failure::input)?;
         for one in &loaded {
             let filter = Filter { monitor: Some(one.monitor.id.to_string()), from, ..Filter::default() };
-            database.export(&filter, |row| out.row(&row)).await.map_err(Failure::runtime)?;
+            database.export(&filter, |row| output.row(&row)).await.map_err(Failure::runtime)?;
         }
         database.close().await;
         Ok(())
     })?;
-    out.end()
+    output.end()
 }
 
 /// A time, or an age.
@@ -114,16 +115,18 @@ impl<W: Write> Output<W> {
 
     fn end(self) -> Result<()> {
         let failed = match self {
-            Output::Csv(mut writer, failed) => {
-                failed.map(std::io::Error::from).or_else(|| writer.flush().err())
-            }
+            Output::Csv(mut writer, failed) => failed.map(io_error).or_else(|| writer.flush().err()),
             Output::Json(mut to, failed) => failed.or_else(|| to.flush().err()),
         };
-        match failed {
-            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::runtime(format!("cannot write the export: {error}")))
-            }
-            _ => Ok(()),
-        }
+        out::ended(failed.map_or(Ok(()), Err))
+    }
+}
+
+/// With its kind, which the conversion of the crate `csv` loses.
+fn io_error(error: csv::Error) -> std::io::Error {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => std::io::Error::other(text),
     }
 }

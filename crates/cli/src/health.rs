@@ -3,6 +3,7 @@
 use crate::args::HealthArgs;
 use crate::exit::{Failure, Result};
 use crate::input::small_runtime;
+use crate::out::say;
 
 /// Asks `/readyz`.
 pub(crate) fn run(args: &HealthArgs) -> Result<()> {
@@ -19,8 +20,7 @@ pub(crate) fn run(args: &HealthArgs) -> Result<()> {
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
         if status.is_success() {
-            println!("ready");
-            return Ok(());
+            return say!("ready");
         }
         Err(Failure::runtime(format!("not ready ({status}): {}", text.trim())))
     })

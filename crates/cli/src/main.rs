@@ -1,11 +1,14 @@
 //! `pricemonitor`: watches prices. This file wires and nothing else.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)] // see `out`
+
 mod args;
 mod exit;
 mod export;
 mod health;
 mod input;
 mod logging;
+mod out;
 mod test_alert;
 mod up;
 mod validate;
@@ -26,8 +29,10 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "pricemonitor", &mut std::io::stdout());
-            Ok(())
+            // It panics when a write fails, which memory does not.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pricemonitor", &mut script);
+            out::bytes(&script)
         }
         Command::Man => args::man_page(),
     };

@@ -6,6 +6,7 @@ use pricemonitor_workers::now;
 use crate::args::TestAlertArgs;
 use crate::exit::{Failure, Result};
 use crate::input::{self, Loaded};
+use crate::out::say;
 
 /// Sends a test message to each channel, or shows it.
 pub(crate) fn run(args: &TestAlertArgs) -> Result<()> {
@@ -31,14 +32,14 @@ pub(crate) fn run(args: &TestAlertArgs) -> Result<()> {
         };
         let alert = pricemonitor_notify::sample_alert(monitor, now());
         if args.dry_run {
-            println!("{} would get:\n{}", settings.name, channel.preview(&[alert]));
+            say!("{} would get:\n{}", settings.name, channel.preview(&[alert]))?;
             continue;
         }
         match runtime.block_on(channel.send(&[alert], now())).outcome {
             Outcome::Delivered { message_id: Some(id) } => {
-                println!("{}: delivered (message {id})", settings.name)
+                say!("{}: delivered (message {id})", settings.name)?;
             }
-            Outcome::Delivered { message_id: None } => println!("{}: delivered", settings.name),
+            Outcome::Delivered { message_id: None } => say!("{}: delivered", settings.name)?,
             Outcome::Retry { reason } | Outcome::Refused { reason } => {
                 failed.push(format!("{}: {reason}", settings.name))
             }

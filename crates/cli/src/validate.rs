@@ -9,6 +9,7 @@ use pricemonitor_workers::now;
 use crate::args::ValidateArgs;
 use crate::exit::{Failure, Result};
 use crate::input::{self, Loaded};
+use crate::out::say;
 
 /// Most observations of a sample that are shown.
 const SHOWN: usize = 20;
@@ -19,13 +20,13 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<()> {
     check_sources(&loaded)?;
     for Loaded { monitor, .. } in &loaded {
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        println!(
+        say!(
             "{}: valid ({}, {}, {})",
             monitor.id.name(),
             count(monitor.sources.len(), "source"),
             count(monitor.rules.len(), "rule"),
             count(monitor.channels.len(), "channel"),
-        );
+        )?;
     }
     match &args.sample {
         Some(sample) => show_sample(sample, pick(&loaded, args.source.as_deref())?),
@@ -65,12 +66,12 @@ fn show_sample(sample: &Path, source: &SourceSettings) -> Result<()> {
         .map_err(|error| Failure::input(format!("cannot read the sample {}: {error}", sample.display())))?;
     let observations = pricemonitor_sources::sample(source, &document, now())
         .map_err(|error| Failure::input(format!("{}: {error}", sample.display())))?;
-    println!("\n{} makes {} observations of {}:", source.name, observations.len(), sample.display());
+    say!("\n{} makes {} observations of {}:", source.name, observations.len(), sample.display())?;
     for observation in observations.iter().take(SHOWN) {
-        println!("  {}", line(observation));
+        say!("  {}", line(observation))?;
     }
     if observations.len() > SHOWN {
-        println!("  ... and {} more", observations.len() - SHOWN);
+        say!("  ... and {} more", observations.len() - SHOWN)?;
     }
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! The first and the last screen.
 
-use std::io::Write;
 use std::net::SocketAddr;
 
 use super::monitor::Flushed;
 use crate::args::{LogFormat, UpArgs};
 use crate::input::Loaded;
+use crate::out;
 
-/// A line on standard output. `println!` would panic when nobody reads any more (`| head`).
+/// A line on standard output, if anybody reads it.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        out::show(&format!("{}\n", format_args!($($text)*)))
+    };
 }
 
 /// Says what runs and where to look.
@@ -67,6 +67,6 @@ pub(super) fn goodbye(args: &UpArgs, flushed: &Flushed) {
         }
     }
     for error in &flushed.errors {
-        eprintln!("error: {error}");
+        out::tell(&format!("error: {error}"));
     }
 }

@@ -1,6 +1,6 @@
 //! The console: a line for each price change, a marked one for each alert, a status now and then.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use pricemonitor_model::Alert;
@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{LogFormat, UpArgs};
+use crate::out;
 
 /// How often the status line comes; the first one sooner.
 const STATUS: Duration = Duration::from_secs(30);
@@ -139,12 +140,8 @@ impl Console {
     }
 
     fn write(&self, text: &str) {
-        // A closed pipe (`| head`) must not end the pipeline.
         // A terminal that is held (Ctrl-S) blocks this thread, which must not be one the others need.
-        tokio::task::block_in_place(|| {
-            let mut out = std::io::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        });
+        tokio::task::block_in_place(|| out::show(text));
     }
 }
 
