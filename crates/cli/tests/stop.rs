@@ -50,6 +50,43 @@ fn a_signal_that_comes_while_it_starts_ends_it_in_order_too() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once_and_loses_nothing() {
+    // Two sources and a channel that hang make the end in order last.
+    let deaf = Receiver::start(|_| Answer::Hang(Duration::from_secs(120))).unwrap();
+    let setup = Setup::new(&manifest(
+        "stop",
+        &format!(
+            "{MARKET}- {{name: web, interval: 1s, http: {{url: '{}', format: porssisahko, timeout: 60s}}}}
+channels:
+- {{name: hook, webhook: {{url: '{}', timeout: 60s}}}}
+",
+            deaf.url("/prices"),
+            deaf.url("/hook")
+        ),
+    ));
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let before = deaf.received().len();
+        let process = setup.up();
+        let hangs = |path: &str| deaf.received().iter().skip(before).any(|request| request.path == path);
+        wait::until("both to hang", SOON, || hangs("/prices") && hangs("/hook")).unwrap();
+        process.ask_to_end().unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let finished =
+            if signal == "TERM" { process.terminate(LIMIT) } else { process.interrupt(LIMIT) }.unwrap();
+        assert_eq!(finished.code(), Some(code), "{}", finished.output.all());
+        assert!(finished.took < Duration::from_millis(500), "{signal} took {:?}", finished.took);
+        let sentence = format!("SIG{signal} came again: ended at once");
+        assert!(finished.output.stderr.contains(&sentence), "{}", finished.output.all());
+        assert!(!finished.output.stdout.contains("Stopped."), "{}", finished.output.all());
+    }
+    // The next start goes on.
+    let rows = setup.rows();
+    let process = setup.up();
+    wait::until("more rows", SOON, || setup.rows() > rows).unwrap();
+    assert_eq!(process.terminate(LIMIT).unwrap().code(), Some(0));
+}
+
+#[test]
 fn everything_read_is_stored_when_it_stops() {
     let setup = Setup::new(&manifest("stop", MARKET));
     let process = setup.up();

@@ -179,6 +179,14 @@ impl Process {
         self.stop(Signal::INT, within)
     }
 
+    /// SIGTERM, without waiting for anything.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn ask_to_end(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
     fn stop(mut self, signal: Signal, within: Duration) -> Result<Finished> {
         let asked = Instant::now();
         if !self.has_ended() {

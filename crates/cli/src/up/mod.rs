@@ -4,6 +4,7 @@ mod background;
 mod banner;
 mod console;
 mod monitor;
+mod signals;
 mod web;
 
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use pricemonitor_eventlog::embedded::{EmbeddedStore, Options};
 use pricemonitor_store::Database;
 use pricemonitor_workers::{Health, Metrics, Witness};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ use crate::exit::{Failure, Result};
 use crate::input::{self, Loaded};
 use crate::logging;
 use monitor::Running;
+use signals::Signals;
 
 /// Lines that may wait for the console; more are counted, not waited for.
 const CONSOLE_ROOM: usize = 1024;
@@ -66,7 +67,7 @@ pub(crate) fn run(args: UpArgs) -> Result<()> {
 
 fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Runtime) -> Result<()> {
     // From here on a signal means an end in order, also one that comes while everything starts.
-    let told = runtime.block_on(async { Told::listen() })?;
+    let signals = Signals::listen()?;
     // The port first: it is the most likely thing to be taken, and nothing has happened yet.
     let bound = runtime.block_on(web::bind(args))?;
     let (fatal, mut died) = mpsc::channel(8);
@@ -107,7 +108,7 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     let background =
         runtime.spawn(background::run(shared.clone(), background::watched(&running), stop.clone()));
 
-    let ended = started.and_then(|()| runtime.block_on(told.wait(&mut died)));
+    let ended = started.and_then(|()| runtime.block_on(signals.first(&mut died)));
     let flushed = monitor::stop_in_order(running, &shared);
     stop.cancel();
     runtime.block_on(async {
@@ -117,28 +118,4 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     });
     banner::goodbye(args, &flushed);
     ended
-}
-
-/// The signals that ask for an end.
-struct Told {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Told {
-    /// Hears them from now on. Must be called on the runtime.
-    fn listen() -> Result<Told> {
-        let terminate = signal(SignalKind::terminate()).map_err(Failure::runtime)?;
-        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::runtime)?;
-        Ok(Told { terminate, interrupt })
-    }
-
-    /// Waits for one of them (then all is well) or for a worker's last words.
-    async fn wait(mut self, died: &mut mpsc::Receiver<String>) -> Result<()> {
-        tokio::select! {
-            _ = self.terminate.recv() => Ok(()),
-            _ = self.interrupt.recv() => Ok(()),
-            Some(why) = died.recv() => Err(Failure::runtime(why)),
-        }
-    }
 }
