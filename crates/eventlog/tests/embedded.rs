@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use conformance::workers::{Counter, Notes, all, fold_all, restored, sink_until, values};
-use conformance::{append, lag, member, producer, record};
+use conformance::{append, lag, member, noise, producer, record};
 use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Keep, Layout, Options, Retention};
 use pricemonitor_eventlog::{Append, Error, EventLog, Position, Stop, Topic, Write};
 use pricemonitor_model::{MonitorId, Time};
@@ -57,6 +57,22 @@ fn a_newer_format_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_file_of_an_older_format_is_migrated_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    append(&mut producer(&log(&store, 1)), &[record("a", "old")]);
+    store.close();
+    // Format 1 knew no compression; a small batch is stored as it always was.
+    let conn = rusqlite::Connection::open(folder.path().join("log.sqlite")).unwrap();
+    conn.execute_batch("ALTER TABLE batches DROP COLUMN plain; PRAGMA user_version = 1").unwrap();
+    drop(conn);
+    let store = open(folder.path());
+    let one = log(&store, 1);
+    append(&mut producer(&one), &[record("a", &"new".repeat(1000))]);
+    assert_eq!(values(&all(&one, Topic::Raw), "a"), ["old", &"new".repeat(1000)]);
+}
+
+#[test]
 fn a_file_of_another_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let conn = rusqlite::Connection::open(folder.path().join("log.sqlite")).unwrap();
@@ -78,7 +94,7 @@ fn damage_in_the_middle_of_the_file_is_told_and_never_read_as_records() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let before = log(&store, 1);
-    let large = "v".repeat(2000);
+    let large = noise(1, 2000);
     for n in 0..200 {
         append(&mut producer(&before), &[record(&format!("k{n}"), &large)]);
     }
@@ -175,7 +191,7 @@ fn a_full_disk_loses_nothing_acknowledged_and_passes() {
     let store = store.unwrap();
     let one = log(&store, 2);
     let mut door = producer(&one);
-    let large = "x".repeat(10_000);
+    let large = noise(1, 10_000);
     let mut acknowledged = Vec::new();
     let error = loop {
         let n = acknowledged.len().to_string();
@@ -340,7 +356,7 @@ fn the_size_limit_takes_the_oldest_and_room_is_given_back() {
     let store = aging.open();
     let log = log(&store, 2);
     let mut door = producer(&log);
-    let large = "x".repeat(10_000);
+    let large = noise(1, 10_000);
     let mut largest = 0;
     for n in 0..600 {
         append(&mut door, &[record(&format!("k{n}"), &format!("{n}{large}"))]);

@@ -105,7 +105,7 @@ impl Append for EmbeddedAppender {
             change.checkpoints.push((claim.index, source.as_bytes().to_vec(), checkpoint.to_vec()));
         }
         change.moves.push((claim.clone(), claim.next));
-        let at = self.monitor.commit(&change)?;
+        let at = self.monitor.commit(&mut change)?;
         Ok(Appended { at, records: records.len() })
     }
 }

@@ -85,6 +85,14 @@ impl Change {
         self.records += 1;
     }
 
+    /// Compresses what readers will read. Not state: its entries are small numbers, and a restart reads
+    /// them all.
+    fn compress(&mut self, monitor: &Monitor) {
+        let streams = self.blobs.iter_mut().zip(&monitor.streams);
+        let records = streams.filter(|(_, stream)| stream.topic != Topic::State);
+        records.flat_map(|(blobs, _)| blobs).for_each(Blob::compress);
+    }
+
     /// Adds changed state to the state topic's stream `index`.
     pub(super) fn state(&mut self, monitor: &Monitor, index: usize, entries: &[(Vec<u8>, Option<Vec<u8>>)]) {
         self.blobs.resize_with(monitor.streams.len(), Vec::new);
@@ -107,7 +115,10 @@ impl Monitor {
     /// # Errors
     /// [`Error::Fenced`] when a claim does not hold any more; [`Error::Retry`] and
     /// [`Error::Storage`] as SQLite says. Nothing happened.
-    pub(super) fn commit(&self, change: &Change) -> Result<Time> {
+    pub(super) fn commit(&self, change: &mut Change) -> Result<Time> {
+        // Here, where nobody waits for it.
+        change.compress(self);
+        let change = &*change;
         let done = self.core.write(|tx| self.transact(tx, change), |done| self.publish(change, done))?;
         if change.records > 0 {
             self.bell.ring();
@@ -183,10 +194,10 @@ impl Monitor {
         let stream = &self.streams[index];
         let (mut next, mut bytes) = (stream.next(), stream.bytes.load(Ordering::Acquire));
         let mut insert =
-            tx.prepare_cached("INSERT INTO batches (id, records, at, bytes) VALUES (?, ?, ?, ?)")?;
+            tx.prepare_cached("INSERT INTO batches (id, records, at, plain, bytes) VALUES (?, ?, ?, ?, ?)")?;
         for blob in blobs {
             let id = schema::batch_id(stream.id, next);
-            insert.execute(params![id, blob.records, at.millis(), blob.bytes])?;
+            insert.execute(params![id, blob.records, at.millis(), blob.plain as i64, blob.bytes])?;
             next += u64::from(blob.records);
             bytes += blob.bytes.len() as u64;
         }

@@ -171,7 +171,7 @@ impl<F: Fold> Folding<'_, F> {
                 }
             }
         }
-        let committed = self.monitor.commit(&change);
+        let committed = self.monitor.commit(&mut change);
         if let Err(error) = committed {
             self.fold.aborted();
             return Err(error.into());

@@ -6,6 +6,7 @@ use std::path::Path;
 use pricemonitor_model::Time;
 use rusqlite::Connection;
 
+use super::core::Fault;
 use super::monitor::{Monitor, Stream};
 use super::{frame, schema, trouble};
 use crate::{Record, Result};
@@ -78,12 +79,18 @@ impl Reader {
         into: &mut Fetched,
     ) -> Result<()> {
         into.clear();
-        self.query(stream, from, most, into).map_err(|error| monitor.core.explain(&error))
+        self.query(stream, from, most, into).map_err(|fault| monitor.core.told(fault))
     }
 
-    fn query(&self, stream: &Stream, from: u64, most: Most, into: &mut Fetched) -> rusqlite::Result<()> {
+    fn query(
+        &self,
+        stream: &Stream,
+        from: u64,
+        most: Most,
+        into: &mut Fetched,
+    ) -> std::result::Result<(), Fault> {
         let mut query = self.conn.prepare_cached(
-            "SELECT id, records, at, bytes FROM batches
+            "SELECT id, records, at, bytes, plain FROM batches
              WHERE id >= coalesce((SELECT max(id) FROM batches WHERE id BETWEEN ?1 AND ?2), ?2) AND id < ?3
              ORDER BY id",
         )?;
@@ -99,7 +106,8 @@ impl Reader {
                 continue;
             }
             let start = into.bytes.len();
-            into.bytes.extend_from_slice(row.get_ref(3)?.as_blob()?);
+            let stored = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+            frame::decompress(stored, row.get::<_, u32>(4)? as usize, &mut into.bytes)?;
             let at = Time::from_millis(row.get(2)?);
             into.blobs.push(Place { base, records, at, bytes: start..into.bytes.len() });
             into.records += records as usize;

@@ -20,7 +20,8 @@ const APPLICATION_ID: i32 = 0x5072_4d6e;
 /// - `positions`: where a group stands. Of a fold it is the authority and changes with the state; of
 ///   a sink a hint for retention and lag. `epoch` grows with each owner, so that an earlier one is
 ///   fenced.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE topics (
         id INTEGER PRIMARY KEY, monitor TEXT NOT NULL, topic TEXT NOT NULL, name TEXT NOT NULL,
         partitions INTEGER NOT NULL, incarnation INTEGER NOT NULL, created INTEGER NOT NULL,
@@ -38,7 +39,12 @@ const STEPS: &[&str] = &["
         stream INTEGER NOT NULL, reader TEXT NOT NULL, epoch INTEGER NOT NULL, incarnation INTEGER NOT NULL,
         next_offset INTEGER NOT NULL, seen INTEGER NOT NULL,
         PRIMARY KEY (stream, reader)) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    -- Size of `bytes` before compression; 0: not compressed.
+    ALTER TABLE batches ADD COLUMN plain INTEGER NOT NULL DEFAULT 0;
+",
+];
 
 /// Bits of a batch id that are the offset: 8.8 million million records a partition.
 const OFFSET_BITS: u32 = 43;

@@ -7,7 +7,7 @@ use pricemonitor_eventlog::{Append, Error, EventLog, Topic, Write};
 use pricemonitor_model::partition::partition_of;
 
 use super::workers::{all, values};
-use super::{Bed, append, gained, member, numbered, producer, record};
+use super::{Bed, append, gained, member, noise, numbered, producer, record};
 
 pub fn records_of_a_key_are_read_in_the_order_appended(bed: &impl Bed) {
     let log = bed.fresh(3);
@@ -74,7 +74,7 @@ pub fn record_times_never_run_backwards(bed: &impl Bed) {
 pub fn records_and_checkpoint_are_appended_together_or_not_at_all(bed: &impl Bed) {
     let log = bed.fresh(2);
     let mut door = producer(&log);
-    let large = "x".repeat(512 * 1024);
+    let large = noise(1, 512 * 1024);
     door.append("s", &[record("a", "first")], Some(b"1")).unwrap();
     bed.refuse_writes(true);
     let error = door.append("s", &[record("a", &large)], Some(b"2")).unwrap_err();

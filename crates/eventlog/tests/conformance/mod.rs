@@ -80,6 +80,16 @@ macro_rules! conformance {
     };
 }
 
+/// A text without full stops that no compression makes shorter, another one for each seed.
+pub fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed;
+    let letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'0' + (state >> 58) as u8)
+    };
+    std::iter::repeat_with(letter).take(length).collect()
+}
+
 /// The member `instance` of `group`.
 pub fn member(group: &str, instance: &str) -> Member {
     Member { group: group.to_owned(), instance: instance.to_owned() }

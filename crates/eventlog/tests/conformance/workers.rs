@@ -8,7 +8,7 @@ use pricemonitor_eventlog::{
 };
 use pricemonitor_model::{Incarnation, Time};
 
-use super::until;
+use super::{noise, until};
 
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +104,8 @@ impl Fold for Counter {
                 _ => Topic::Processed,
             };
             let mut told = format!("{}#{next}", String::from_utf8_lossy(value));
-            while told.len() < self.fill {
-                told.push('.');
+            if self.fill > 0 {
+                told = format!("{told}.{}", noise(next, self.fill));
             }
             out.send(topic, Write { partition: None, key: Some(key.to_vec()), value: Some(told.into()) });
         }
