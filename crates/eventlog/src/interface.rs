@@ -163,6 +163,10 @@ pub trait Fold: Send {
     /// `partition` is now this member's. Called before any of its batches.
     fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()>;
 
+    /// Everything that is this member's at the start has been handed over; it may be nothing. Called
+    /// once, before any batch.
+    fn settled(&mut self) {}
+
     /// Folds one batch: changes the state in memory, writes to `out` what must be committed with
     /// it. Must not do I/O.
     ///
@@ -197,6 +201,9 @@ pub trait Sink: Send {
     /// # Errors
     /// Stops the worker.
     fn position(&mut self, partition: u32) -> Result<Option<Position>>;
+
+    /// As [`Fold::settled`].
+    fn settled(&mut self) {}
 
     /// Does the effect and stores [`Batch::next_offset`] with it, both or neither.
     ///

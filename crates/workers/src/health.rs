@@ -1,11 +1,12 @@
 //! What works and what does not, for `/readyz`, the console and the page.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The state of every part of the process, by name. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<Part, State>>>);
+pub struct Health(Arc<Mutex<BTreeMap<Part, State>>>, Arc<AtomicBool>);
 
 /// A part of the process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,12 @@ impl Health {
         self.set(part, State::Starting);
     }
 
+    /// Every worker of every monitor has been taken in; before that the process is not ready, however
+    /// well the first ones are.
+    pub fn all_expected(&self) {
+        self.1.store(true, Ordering::Release);
+    }
+
     /// `part` works. Tells whether that is news.
     pub fn well(&self, part: &Part) -> bool {
         self.set(part, State::Well)
@@ -76,15 +83,15 @@ impl Health {
     /// The reasons, a line each.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let reasons: Vec<String> = parts
-            .iter()
-            .filter(|(part, _)| part.kind == "worker")
-            .filter_map(|(part, state)| match state {
+        let some_to_come = !self.1.load(Ordering::Acquire);
+        let to_come = some_to_come.then(|| "starting: not every worker is there yet".to_owned());
+        let workers =
+            parts.iter().filter(|(part, _)| part.kind == "worker").filter_map(|(part, state)| match state {
                 State::Starting => Some(format!("{} {}: starting", part.monitor, part.name)),
                 State::Ill(why) => Some(format!("{} {}: {why}", part.monitor, part.name)),
                 State::Well | State::Off(_) => None,
-            })
-            .collect();
+            });
+        let reasons: Vec<String> = to_come.into_iter().chain(workers).collect();
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
@@ -124,6 +131,7 @@ mod tests {
     #[test]
     fn a_failing_source_is_a_notice_but_a_failing_worker_is_not_ready() {
         let health = Health::new();
+        health.all_expected();
         let (worker, source) = (Part::worker("default.a", "processor"), Part::source("default.a", "spot"));
         health.expect(&worker);
         assert!(health.ready().is_err());
@@ -134,5 +142,21 @@ mod tests {
         assert_eq!(health.notices().len(), 1);
         health.ill(&worker, "disk full");
         assert_eq!(health.ready(), Err(vec!["default.a processor: disk full".to_owned()]));
+    }
+
+    #[test]
+    fn nobody_is_ready_before_every_worker_has_been_taken_in_and_is_well() {
+        let health = Health::new();
+        let reason = |health: &Health| health.ready().unwrap_err().join("; ");
+        assert!(reason(&health).contains("not every worker is there yet"));
+        let (one, other) = (Part::worker("default.a", "processor"), Part::worker("default.b", "processor"));
+        health.expect(&one);
+        health.well(&one);
+        assert!(reason(&health).contains("not every worker is there yet"));
+        health.expect(&other);
+        health.all_expected();
+        assert_eq!(reason(&health), "default.b processor: starting");
+        health.well(&other);
+        assert_eq!(health.ready(), Ok(()));
     }
 }

@@ -5,6 +5,7 @@
 //! same code runs in `pricemonitor up` (embedded engine, one process) and in a pod (Kafka).
 
 pub mod alert;
+pub mod at_work;
 pub mod clock;
 pub mod health;
 pub mod metrics;
@@ -14,6 +15,7 @@ pub mod storage;
 pub mod supervise;
 pub mod witness;
 
+pub use at_work::AtWork;
 pub use clock::now;
 pub use health::{Health, Notice};
 pub use metrics::{Metrics, MonitorMetrics};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pricemonitor_eventlog::{Error, Stop};
 
+use crate::at_work::AtWork;
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
 
@@ -31,6 +32,8 @@ impl Worker {
     /// (see [`is_final`]) end the worker, and `fatal` is told. A panic is an error like others: what
     /// was not committed is gone with the run's own state, and the next run reads it again.
     ///
+    /// The worker counts as well once `run` has said so by the [`AtWork`] that it is given.
+    ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(
@@ -39,17 +42,17 @@ impl Worker {
         health: Health,
         metrics: MonitorMetrics,
         fatal: impl Fn(String) + Send + 'static,
-        mut run: impl FnMut(&Stop) -> Result<(), Error> + Send + 'static,
+        mut run: impl FnMut(&Stop, &AtWork) -> Result<(), Error> + Send + 'static,
     ) -> std::io::Result<Worker> {
         let stop = Stop::new();
         let (seen, part) = (stop.clone(), Part::worker(monitor, name));
         health.expect(&part);
+        let at_work = AtWork::new(health.clone(), part.clone());
         let thread = std::thread::Builder::new().name(format!("pm-{name}")).spawn(move || {
             let mut wait = FIRST_WAIT;
             loop {
-                health.well(&part);
                 let started = Instant::now();
-                let ended = catch_unwind(AssertUnwindSafe(|| run(&seen)))
+                let ended = catch_unwind(AssertUnwindSafe(|| run(&seen, &at_work)))
                     .unwrap_or_else(|_| Err(Error::Worker("ended by a bug (panic); see the log".to_owned())));
                 let error = match ended {
                     Ok(()) => return Ok(()),
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    fn start(run: impl FnMut(&Stop) -> Result<(), Error> + Send + 'static) -> (Worker, Health) {
+    fn start(run: impl FnMut(&Stop, &AtWork) -> Result<(), Error> + Send + 'static) -> (Worker, Health) {
         let (health, metrics) = (Health::new(), Metrics::new().unwrap().monitor("default.a"));
         let worker = Worker::start("processor", "default.a", health.clone(), metrics, |_| (), run).unwrap();
         (worker, health)
@@ -132,14 +135,16 @@ mod tests {
     fn a_panic_is_shown_and_the_worker_runs_again() {
         let (told, again) = std::sync::mpsc::channel();
         let mut runs = 0;
-        let (worker, health) = start(move |stop| {
+        let (worker, health) = start(move |stop, at_work| {
             runs += 1;
             assert!(runs > 1, "a bug");
+            at_work.say();
             told.send(()).unwrap();
             stop.wait(Duration::from_secs(60));
             Ok(())
         });
         again.recv_timeout(Duration::from_secs(10)).unwrap();
+        health.all_expected();
         assert_eq!(health.ready(), Ok(()));
         worker.stop();
         worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_hangs_is_left_behind() {
-        let (worker, _) = start(|_| {
+        let (worker, _) = start(|_, _| {
             std::thread::sleep(Duration::from_secs(30));
             Ok(())
         });

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_config::{KeySpec, SourceKind, SourceSettings};
 use pricemonitor_eventlog::embedded::{EmbeddedStore, Layout, Options};
@@ -13,7 +13,8 @@ use pricemonitor_model::{Decimal, Labels, MonitorId, Observation, Time};
 use pricemonitor_sources::{Poll, Snapshot, Source, SourceError};
 use pricemonitor_testkit::wait;
 use pricemonitor_workers::producer::{Producer, Settings};
-use pricemonitor_workers::{Health, Metrics};
+use pricemonitor_workers::supervise::Worker;
+use pricemonitor_workers::{AtWork, Health, Metrics};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -81,9 +82,10 @@ fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old
     let member = Member { group: "producer".to_owned(), instance: "one".to_owned() };
     let producer =
         Producer::new(log, member, settings, health.clone(), metrics.clone(), runtime.handle().clone());
-    let stop = Stop::new();
-    let told = stop.clone();
-    let thread = std::thread::spawn(move || producer.run(&told));
+    let run = move |stop: &Stop, at_work: &AtWork| producer.run(stop, at_work);
+    let worker =
+        Worker::start("producer", id.as_str(), health.clone(), metrics.clone(), |_| (), run).unwrap();
+    health.all_expected();
 
     wait::until("a look", SOON, || metrics.appended("shop").get() > 0).unwrap();
     huge.store(true, Ordering::SeqCst);
@@ -94,8 +96,10 @@ fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old
     wait::until("looks that fail", SOON, || metrics.polls("shop", "failed").get() >= 2).unwrap();
     huge.store(false, Ordering::SeqCst);
     wait::until("a look that is well", SOON, || health.notices().is_empty()).unwrap();
-    stop.stop();
-    thread.join().unwrap().unwrap();
+    assert_eq!(health.ready(), Ok(()));
+    worker.stop();
+    worker.join(Instant::now() + SOON).unwrap();
+    assert_eq!(metrics.restarts("producer").get(), 0);
 
     let looks = looks.lock().unwrap();
     let first = looks.iter().position(|(_, huge)| *huge).unwrap();

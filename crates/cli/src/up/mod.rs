@@ -105,6 +105,9 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
             }
         }
     }
+    if started.is_ok() {
+        shared.health.all_expected();
+    }
     let background =
         runtime.spawn(background::run(shared.clone(), background::watched(&running), stop.clone()));
 

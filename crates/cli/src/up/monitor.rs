@@ -16,7 +16,7 @@ use pricemonitor_workers::processor::Processor;
 use pricemonitor_workers::producer::{self, Producer};
 use pricemonitor_workers::storage::{CsvFile, HistorySink};
 use pricemonitor_workers::supervise::Worker;
-use pricemonitor_workers::{MonitorMetrics, now};
+use pricemonitor_workers::{AtWork, MonitorMetrics, now};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -105,7 +105,7 @@ impl Starter {
     fn worker(
         &self,
         name: &'static str,
-        run: impl FnMut(&Stop) -> pricemonitor_eventlog::Result<()> + Send + 'static,
+        run: impl FnMut(&Stop, &AtWork) -> pricemonitor_eventlog::Result<()> + Send + 'static,
     ) -> Result<Worker> {
         let fatal = self.shared.fatal.clone();
         let last_words = move |why: String| drop(fatal.try_send(why));
@@ -138,7 +138,7 @@ impl Starter {
             self.metrics.clone(),
             self.shared.runtime.clone(),
         );
-        self.worker("producer", move |stop| producer.run(stop))
+        self.worker("producer", move |stop, at_work| producer.run(stop, at_work))
     }
 
     fn processor(&mut self) -> Result<Worker> {
@@ -146,10 +146,10 @@ impl Starter {
         let (monitor, log) = (self.monitor.clone(), self.log.clone());
         let (witness, metrics) = (self.shared.witness.clone(), self.metrics.clone());
         let admission = Arc::new(monitor.admission.clone());
-        self.worker("processor", move |stop| {
+        self.worker("processor", move |stop, at_work| {
             let (id, rules) = (monitor.id.clone(), monitor.rules.clone());
-            let mut fold = Processor::new(id, admission.clone(), rules, witness.clone(), metrics.clone());
-            log.fold(&member, &mut fold, stop)
+            let fold = Processor::new(id, admission.clone(), rules, witness.clone(), metrics.clone());
+            log.fold(&member, &mut at_work.when_settled(fold), stop)
         })
     }
 
@@ -159,15 +159,14 @@ impl Starter {
         let (database, runtime) = (shared.database.clone(), shared.runtime.clone());
         let admission = Arc::new(monitor.admission.clone());
         let metrics = self.metrics.clone();
-        self.worker("storage", move |stop| {
+        self.worker("storage", move |stop, at_work| {
             let key = runtime
                 .block_on(database.register(&monitor.id, monitor.retention, now()))
                 .map_err(|error| pricemonitor_eventlog::Error::Storage(error.to_string()))?;
             let writer = HistoryWriter::new(key);
             let (id, rt) = (monitor.id.clone(), runtime.clone());
-            let mut sink =
-                HistorySink::new(id, admission.clone(), database.clone(), writer, rt, metrics.clone());
-            log.sink(&member, Topic::Raw, &mut sink, stop)
+            let sink = HistorySink::new(id, admission.clone(), database.clone(), writer, rt, metrics.clone());
+            log.sink(&member, Topic::Raw, &mut at_work.when_settled(sink), stop)
         })
     }
 
@@ -177,11 +176,11 @@ impl Starter {
         let member = self.member("csv", Topic::Raw);
         let (log, metrics) = (self.log.clone(), self.metrics.clone());
         let admission = Arc::new(self.monitor.admission.clone());
-        let worker = self.worker("csv", move |stop| {
+        let worker = self.worker("csv", move |stop, at_work| {
             let file = CsvSink::open(&path, &csv.source)
                 .map_err(|error| pricemonitor_eventlog::Error::Storage(error.to_string()))?;
-            let mut sink = CsvFile::new(admission.clone(), file, metrics.clone());
-            log.sink(&member, Topic::Raw, &mut sink, stop)
+            let sink = CsvFile::new(admission.clone(), file, metrics.clone());
+            log.sink(&member, Topic::Raw, &mut at_work.when_settled(sink), stop)
         })?;
         Ok(Some(worker))
     }
@@ -197,11 +196,11 @@ impl Starter {
         let (id, log, shared) = (self.monitor.id.clone(), self.log.clone(), self.shared.clone());
         let (database, runtime) = (shared.database.clone(), shared.runtime.clone());
         let (wake, metrics) = (wake.clone(), self.metrics.clone());
-        self.worker("alert", move |stop| {
+        self.worker("alert", move |stop, at_work| {
             let (database, runtime) = (database.clone(), runtime.clone());
-            let mut sink =
+            let sink =
                 Acceptor::new(id.clone(), routes.clone(), database, wake.clone(), runtime, metrics.clone());
-            log.sink(&member, Topic::Alerts, &mut sink, stop)
+            log.sink(&member, Topic::Alerts, &mut at_work.when_settled(sink), stop)
         })
     }
 

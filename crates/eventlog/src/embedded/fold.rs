@@ -71,12 +71,19 @@ pub(super) fn run(monitor: &Arc<Monitor>, member: &Member, fold: &mut impl Fold,
 impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, stop: &Stop) -> std::result::Result<(), End> {
         let (mut pace, mut patience) = (Pace::new(&self.monitor.core.options), Patience::new());
+        let mut settled = false;
         loop {
             let rung = self.monitor.bell.count();
             if stop.is_stopped() {
                 return Ok(());
             }
-            match self.rebalance().and_then(|()| self.transaction(&mut pace)) {
+            let turn = self.rebalance().and_then(|()| {
+                if !std::mem::replace(&mut settled, true) {
+                    self.fold.settled();
+                }
+                self.transaction(&mut pace)
+            });
+            match turn {
                 Ok(0) => {
                     self.monitor.bell.wait(rung, Instant::now() + IDLE);
                 }

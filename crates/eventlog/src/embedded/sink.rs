@@ -66,12 +66,19 @@ pub(super) fn run(
 impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, stop: &Stop) -> Result<()> {
         let (mut pace, mut patience) = (Pace::new(&self.monitor.core.options), Patience::new());
+        let mut settled = false;
         loop {
             let rung = self.monitor.bell.count();
             if stop.is_stopped() {
                 return Ok(());
             }
-            match self.rebalance().and_then(|()| self.turn(&mut pace, stop)) {
+            let turn = self.rebalance().and_then(|()| {
+                if !std::mem::replace(&mut settled, true) {
+                    self.sink.settled();
+                }
+                self.turn(&mut pace, stop)
+            });
+            match turn {
                 Ok(0) => {
                     if !self.monitor.bell.wait(rung, Instant::now() + IDLE) && !stop.is_stopped() {
                         self.idle()?;

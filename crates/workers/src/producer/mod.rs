@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::at_work::AtWork;
 use crate::health::Health;
 use crate::metrics::MonitorMetrics;
 
@@ -90,11 +91,11 @@ impl<L: EventLog> Producer<L> {
     ///
     /// # Errors
     /// What the log says; pollers have then been ended.
-    pub fn run(&self, stop: &Stop) -> Result<(), Error> {
+    pub fn run(&self, stop: &Stop, at_work: &AtWork) -> Result<(), Error> {
         let mut door = self.log.appender(&self.member)?;
         let (to, mut requests) = mpsc::channel::<Request>(self.settings.sources.len().max(1));
         let mut owned: HashMap<String, (u32, Owned)> = HashMap::new();
-        let result = self.turns(&mut door, &to, &mut requests, &mut owned, stop);
+        let result = self.turns(&mut door, &to, &mut requests, &mut owned, (stop, at_work));
         // Whoever still waits for an answer gets none and ends; nothing of it was appended.
         requests.close();
         drop(requests);
@@ -108,11 +109,13 @@ impl<L: EventLog> Producer<L> {
         to: &mpsc::Sender<Request>,
         requests: &mut mpsc::Receiver<Request>,
         owned: &mut HashMap<String, (u32, Owned)>,
-        stop: &Stop,
+        (stop, at_work): (&Stop, &AtWork),
     ) -> Result<(), Error> {
         while !stop.is_stopped() {
             while let Some(change) = door.poll(Duration::ZERO)? {
                 self.change(change, to, owned);
+                // The first call tells what is owned at the start.
+                at_work.say();
             }
             self.alive(owned)?;
             let next = self.runtime.block_on(async { tokio::time::timeout(TURN, requests.recv()).await });
