@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pricemonitor_config::{KeySpec, SourceKind, SourceSettings};
-use pricemonitor_eventlog::embedded::{EmbeddedStore, Layout, Options};
-use pricemonitor_eventlog::{Member, Stop};
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Layout, Options};
+use pricemonitor_eventlog::{Append, EventLog, Member, Stop};
 use pricemonitor_model::{Decimal, Labels, MonitorId, Observation, Time};
 use pricemonitor_sources::{Poll, Snapshot, Source, SourceError};
 use pricemonitor_testkit::wait;
 use pricemonitor_workers::producer::{Producer, Settings};
 use pricemonitor_workers::supervise::Worker;
-use pricemonitor_workers::{AtWork, Health, Metrics};
+use pricemonitor_workers::{AtWork, Health, Metrics, MonitorMetrics};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -54,39 +54,73 @@ impl Source for Shop {
     }
 }
 
+/// A producer of one shop on a log of its own.
+struct Bench {
+    log: EmbeddedLog,
+    member: Member,
+    health: Health,
+    metrics: MonitorMetrics,
+    huge: Arc<AtomicBool>,
+    looks: Looks,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new(folder: &tempfile::TempDir) -> Bench {
+        let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+        let id = MonitorId::new(None, "m");
+        Bench {
+            log: store.monitor(&id, &Layout { partitions: 1, ..Layout::default() }).unwrap(),
+            member: Member { group: "producer".to_owned(), instance: "one".to_owned() },
+            health: Health::new(),
+            metrics: Metrics::new().unwrap().monitor(id.as_str()),
+            huge: Arc::default(),
+            looks: Looks::default(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+        }
+    }
+
+    fn start(&mut self) -> Worker {
+        let (seen, flag) = (self.looks.clone(), self.huge.clone());
+        let source = SourceSettings {
+            name: "shop".to_owned(),
+            interval: Duration::from_millis(20),
+            kind: SourceKind::Simulator(Default::default()),
+        };
+        let settings = Settings {
+            monitor: "default.m".to_owned(),
+            sources: vec![source],
+            key: KeySpec::Item,
+            tick_every: Duration::from_secs(600),
+            make: Arc::new(move |_| {
+                Ok(Box::new(Shop { huge: flag.clone(), looks: seen.clone() }) as Box<dyn Source>)
+            }),
+        };
+        let (log, member, health) = (self.log.clone(), self.member.clone(), self.health.clone());
+        let (metrics, runtime) = (self.metrics.clone(), self.runtime.handle().clone());
+        let producer = Producer::new(log, member, settings, health, metrics, runtime);
+        let run = move |stop: &Stop, at_work: &AtWork| producer.run(stop, at_work);
+        let (health, metrics) = (self.health.clone(), self.metrics.clone());
+        let worker = Worker::start("producer", "default.m", health, metrics, |_| (), run).unwrap();
+        self.health.all_expected();
+        worker
+    }
+
+    /// Ends it; it has never been started anew.
+    fn end(&self, worker: Worker) {
+        assert_eq!(self.health.ready(), Ok(()));
+        worker.stop();
+        worker.join(Instant::now() + SOON).unwrap();
+        assert_eq!(self.metrics.restarts("producer").get(), 0);
+    }
+}
+
 #[test]
 fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
-    let id = MonitorId::new(None, "m");
-    let log = store.monitor(&id, &Layout { partitions: 1, ..Layout::default() }).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let looks = Looks::default();
-    let source = SourceSettings {
-        name: "shop".to_owned(),
-        interval: Duration::from_millis(20),
-        kind: SourceKind::Simulator(Default::default()),
-    };
-    let huge = Arc::new(AtomicBool::new(false));
-    let (seen, flag) = (looks.clone(), huge.clone());
-    let settings = Settings {
-        monitor: id.to_string(),
-        sources: vec![source],
-        key: KeySpec::Item,
-        tick_every: Duration::from_secs(600),
-        make: Arc::new(move |_| {
-            Ok(Box::new(Shop { huge: flag.clone(), looks: seen.clone() }) as Box<dyn Source>)
-        }),
-    };
-    let (health, metrics) = (Health::new(), Metrics::new().unwrap().monitor(id.as_str()));
-    let member = Member { group: "producer".to_owned(), instance: "one".to_owned() };
-    let producer =
-        Producer::new(log, member, settings, health.clone(), metrics.clone(), runtime.handle().clone());
-    let run = move |stop: &Stop, at_work: &AtWork| producer.run(stop, at_work);
-    let worker =
-        Worker::start("producer", id.as_str(), health.clone(), metrics.clone(), |_| (), run).unwrap();
-    health.all_expected();
-
+    let mut bench = Bench::new(&folder);
+    let worker = bench.start();
+    let Bench { health, metrics, huge, looks, .. } = &bench;
     wait::until("a look", SOON, || metrics.appended("shop").get() > 0).unwrap();
     huge.store(true, Ordering::SeqCst);
     let notice = wait::value("the notice", SOON, || health.notices().pop()).unwrap();
@@ -96,10 +130,7 @@ fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old
     wait::until("looks that fail", SOON, || metrics.polls("shop", "failed").get() >= 2).unwrap();
     huge.store(false, Ordering::SeqCst);
     wait::until("a look that is well", SOON, || health.notices().is_empty()).unwrap();
-    assert_eq!(health.ready(), Ok(()));
-    worker.stop();
-    worker.join(Instant::now() + SOON).unwrap();
-    assert_eq!(metrics.restarts("producer").get(), 0);
+    bench.end(worker);
 
     let looks = looks.lock().unwrap();
     let first = looks.iter().position(|(_, huge)| *huge).unwrap();
@@ -110,4 +141,26 @@ fn a_record_that_is_too_large_fails_its_look_and_the_source_goes_on_from_the_old
     assert_eq!(looks[first + failed.len()].0, before);
     assert_eq!(metrics.source_errors("shop", "too_large").get(), failed.len() as u64);
     assert_eq!(metrics.polls("shop", "failed").get(), failed.len() as u64);
+}
+
+#[test]
+fn a_clock_that_leapt_since_the_last_look_is_doubted_before_its_time_enters_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(&folder);
+    // The last look was 60 days ago, as far as this machine's clock tells.
+    let at = pricemonitor_workers::now().plus(-60 * 86_400_000);
+    let head = format!(r#"{{"v":1,"at":"{at}","tick":"{at}","outcome":"ok"}}"#);
+    let mut door = bench.log.appender(&bench.member).unwrap();
+    door.poll(Duration::ZERO).unwrap();
+    door.append("shop", &[], Some(format!("{head}\nold").as_bytes())).unwrap();
+    drop(door);
+
+    let worker = bench.start();
+    let notice = wait::value("the notice", SOON, || bench.health.notices().pop()).unwrap();
+    for part in ["the clock is 60 days ahead", "`shop`", "set it right", "for a minute"] {
+        assert!(notice.text.contains(part), "{}", notice.text);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(bench.looks.lock().unwrap().is_empty(), "no look, no tick");
+    bench.end(worker);
 }

@@ -1,11 +1,12 @@
 //! What happens beside the pipeline: lag metrics and the database's housekeeping.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_eventlog::embedded::EmbeddedLog;
 use pricemonitor_eventlog::{EventLog, Topic};
 use pricemonitor_model::MonitorId;
+use pricemonitor_workers::clock::{self, Leaps};
 use pricemonitor_workers::health::Part;
 use pricemonitor_workers::{Health, MonitorMetrics, now};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,8 @@ const LAG: Duration = Duration::from_secs(1);
 /// How often the database is kept in order; the first time soon after the start.
 const MAINTENANCE: Duration = Duration::from_secs(300);
 const FIRST_MAINTENANCE: Duration = Duration::from_secs(20);
+/// Most milliseconds by which the clock may run ahead before old prices are deleted by it.
+const LEAP: i64 = 86_400_000;
 
 /// A monitor's readers, as far as lag goes.
 #[derive(Clone)]
@@ -101,14 +104,31 @@ fn lag(one: &Watched) {
 
 async fn maintain(shared: Arc<Shared>, stop: CancellationToken) {
     let mut wait = FIRST_MAINTENANCE;
+    let mut leaps = Leaps::new(LEAP, Some(now()));
     while !stopped_within(&stop, wait).await {
         wait = MAINTENANCE;
         tokio::select! {
             () = stop.cancelled() => return,
-            done = shared.database.maintain(now()) => match done {
-                Ok(done) => tracing::debug!(?done, "the database is in order"),
-                Err(error) => tracing::warn!("the database's housekeeping failed, tried again in 5 minutes: {error}"),
-            },
+            () = keep_house(&shared, &mut leaps) => {}
+        }
+    }
+}
+
+/// What is too old leaves the database, unless the clock has just leapt: a wrong one would have all of
+/// the history thrown away.
+async fn keep_house(shared: &Shared, leaps: &mut Leaps) {
+    let at = now();
+    if let Err(leap) = leaps.judge(at, Instant::now()) {
+        let leap = clock::span(leap);
+        tracing::warn!(
+            "the clock leapt ahead by {leap}: the database's housekeeping waits for 5 minutes; set it right now if it is wrong"
+        );
+        return;
+    }
+    match shared.database.maintain(at).await {
+        Ok(done) => tracing::debug!(?done, "the database is in order"),
+        Err(error) => {
+            tracing::warn!("the database's housekeeping failed, tried again in 5 minutes: {error}");
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, FORMAT, Head};
 use super::{MakeSource, Request, Settings, records, ticks};
-use crate::clock::now;
+use crate::clock::{self, Leaps, now};
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
 
@@ -19,6 +19,11 @@ use crate::metrics::MonitorMetrics;
 const LONGEST_BACKOFF: Duration = Duration::from_secs(300);
 /// Longest wait after the log could not take what a look brought, and for a source that cannot be made.
 const AGAIN: Duration = Duration::from_secs(30);
+/// Most by which the clock may run ahead unquestioned. Further, and what was not seen lately comes
+/// near to being forgotten.
+const LEAP: Millis = 7 * 86_400_000;
+/// How often a clock that leapt is looked at again.
+const DOUBT: Duration = Duration::from_secs(1);
 /// Longest that a source's own wish to be left alone is heeded.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -31,6 +36,7 @@ pub(super) struct Poller {
     /// The source's own checkpoint, as last committed.
     inner: Option<Vec<u8>>,
     failures: u32,
+    leaps: Leaps,
     to: mpsc::Sender<Request>,
     health: Health,
     part: Part,
@@ -75,6 +81,7 @@ impl Poller {
             head: known.map(|(head, _)| head),
             inner: known.map(|(_, inner)| inner.to_vec()),
             failures: 0,
+            leaps: Leaps::new(LEAP, known.map(|(head, _)| head.at)),
             settings,
             to,
             health,
@@ -100,6 +107,13 @@ impl Poller {
             }
         };
         loop {
+            while let Err(leap) = self.leaps.judge(now(), std::time::Instant::now()) {
+                self.doubt(leap);
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep(DOUBT) => {}
+                }
+            }
             let looked = tokio::select! {
                 () = cancel.cancelled() => return,
                 looked = self.look(source.as_mut()) => looked,
@@ -225,6 +239,19 @@ impl Poller {
                 ),
             ))),
             Ok(Err(_)) | Err(_) => Err(Ended),
+        }
+    }
+
+    /// Says why there is no look.
+    fn doubt(&self, leap: Millis) {
+        let why = format!(
+            "the clock is {} ahead of the last look at `{}`: if it is wrong, set it right now; if it stays \
+             so for a minute it is believed, and prices that are older than 30 days by it are forgotten",
+            clock::span(leap),
+            self.settings.name
+        );
+        if self.health.ill(&self.part, why.clone()) {
+            tracing::warn!(source = self.settings.name, "{why}");
         }
     }
 
