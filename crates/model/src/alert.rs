@@ -43,6 +43,11 @@ impl AlertId {
         AlertId(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// An id as it was stored beside the alert.
+    pub fn stored(text: &str) -> AlertId {
+        AlertId(text.to_owned())
+    }
+
     /// An id read back from a store.
     pub fn from_text(text: impl Into<String>) -> AlertId {
         AlertId(text.into())

@@ -13,6 +13,9 @@ pub trait Channel: Send + Sync {
     /// Name in the manifest.
     fn name(&self) -> &str;
 
+    /// How many of `alerts` (never empty), from the first, one message holds. At least 1.
+    fn fits(&self, alerts: &[Alert<'static>]) -> usize;
+
     /// Sends the first alerts of `alerts` (never empty) as one message, as many as fit.
     /// `at` is the time of the attempt.
     async fn send(&self, alerts: &[Alert<'static>], at: Time) -> Sent;

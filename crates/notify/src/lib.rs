@@ -22,5 +22,5 @@ mod wording;
 
 pub use build::{BuildError, build};
 pub use channel::{Channel, Outcome, Sent};
-pub use pacer::{Next, Pacer};
+pub use pacer::{LONGEST_PAUSE, Next, Pacer};
 pub use sample::sample_alert;

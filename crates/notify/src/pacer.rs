@@ -13,7 +13,7 @@ const CAP: Millis = 5 * 60 * 1_000;
 /// Shortest wait after a failure, however the dice fall.
 const SHORTEST: Millis = 100;
 /// Longest pause that a channel may ask for; a longer one is cut to this.
-const LONGEST_PAUSE: Millis = 60 * 60 * 1_000;
+pub const LONGEST_PAUSE: Millis = 60 * 60 * 1_000;
 /// Attempts after which a message is given up. At the cap this is about a day: the channel's
 /// `maxAge` normally ends a message long before.
 const MAX_ATTEMPTS: u32 = 500;

@@ -9,7 +9,7 @@ use pricemonitor_model::{Alert, AlertId, Incarnation, Millis, MonitorId, Time};
 
 use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Written};
 use crate::error::Result;
-use crate::outbox::{DeliveryEnd, Pending, PendingCount};
+use crate::outbox::{DeliveryEnd, Due, PendingCount};
 use crate::query::{AlertRow, Bar, Cursor, ExportRow, Facets, Filter, History, HourCell, Statistics};
 use crate::sqlite::Sqlite;
 use crate::writer::HistoryWriter;
@@ -105,24 +105,18 @@ impl Database {
         db.accept_alerts(claim, incarnation, partition, alerts, next_offset, now).await
     }
 
-    /// What `channel` has to tell now, in the order of acceptance, at most `limit`.
+    /// What `channel` has to tell now, in the order of acceptance, at most `limit`. What would have to
+    /// wait for longer than any back-off is due as well.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn due(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        now: Time,
-        limit: usize,
-    ) -> Result<Vec<Pending>> {
+    pub async fn due(&self, monitor: &MonitorId, channel: &str, now: Time, limit: usize) -> Result<Due> {
         let Engine::Sqlite(db) = &self.engine;
         db.due(monitor, channel, now, limit).await
     }
 
     /// Notes that these alerts are about to be sent: counts the attempt, so that a crash between
-    /// sending and writing down shows as [`Pending::maybe_sent`]. Optional; without it the attempt
-    /// is counted when its end is written down.
+    /// sending and writing down shows as [`Pending::maybe_sent`](crate::Pending::maybe_sent).
     ///
     /// # Errors
     /// When the database cannot be written.

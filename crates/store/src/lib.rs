@@ -18,5 +18,5 @@ mod writer;
 pub use claim::{Claim, HistoryRow, Maintained, MonitorKey, Written};
 pub use database::Database;
 pub use error::{Error, Result};
-pub use outbox::{DeliveryEnd, Pending, PendingCount};
+pub use outbox::{DeliveryEnd, Due, Pending, PendingCount, Unreadable};
 pub use writer::HistoryWriter;

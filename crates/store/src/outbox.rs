@@ -1,6 +1,6 @@
 //! Alerts on their way to people.
 
-use pricemonitor_model::{Alert, Time};
+use pricemonitor_model::{Alert, AlertId, Time};
 
 /// An alert that a channel has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,24 @@ pub struct Pending {
     /// Whether an earlier attempt may have arrived: it was sent and no answer came, or the process
     /// ended between sending and writing down. The next attempt may repeat it.
     pub maybe_sent: bool,
+}
+
+/// What a channel has to tell now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// To be sent, in the order of acceptance.
+    pub pending: Vec<Pending>,
+    /// To be finished as refused: what is stored of them cannot be read, so nobody can be told.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A stored alert that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its id.
+    pub id: AlertId,
+    /// What is wrong, for people.
+    pub reason: String,
 }
 
 /// How a delivery ends other than by arriving.

@@ -201,6 +201,9 @@ pub struct DeliveryState {
     pub attempts: u32,
     /// The last attempt's reason, without secrets.
     pub reason: Option<String>,
+    /// Whether there was an attempt of which nobody knows whether it arrived (no answer came, or the
+    /// process ended in between): the alert may have arrived once more than `state` says.
+    pub maybe_sent: bool,
 }
 
 /// One exported row, exact.

@@ -12,6 +12,7 @@ use pricemonitor_model::{
 };
 use pricemonitor_store::query::{AlertRow, Filter};
 use pricemonitor_store::{Claim, Database, DeliveryEnd, Error};
+use sqlx::Connection;
 
 fn alert(n: u64) -> Alert<'static> {
     let series = SeriesKey { source: "s".into(), item: "i".into(), kind: PriceKind::Total };
@@ -54,7 +55,7 @@ async fn accept(db: &Database, claim: &mut Claim, alerts: &[(u64, &[&str])], nex
 }
 
 async fn due(db: &Database, channel: &str, now: Time) -> Vec<u64> {
-    let due = db.due(&monitor("m"), channel, now, 100).await.unwrap();
+    let due = db.due(&monitor("m"), channel, now, 100).await.unwrap().pending;
     due.into_iter().map(|pending| pending.alert.coordinates.offset).collect()
 }
 
@@ -91,12 +92,12 @@ async fn what_is_due_is_the_alert_as_it_was() {
     let place = place().await;
     let mut claim = claim(&place.db).await;
     accept(&place.db, &mut claim, &[(1, &["a"])], 1).await;
-    let due = place.db.due(&monitor("m"), "a", START, 10).await.unwrap();
+    let due = place.db.due(&monitor("m"), "a", START, 10).await.unwrap().pending;
     assert_eq!(due[0].alert, alert(1));
     assert_eq!((due[0].attempts, due[0].accepted_at, due[0].maybe_sent), (0, START, false));
-    assert!(place.db.due(&monitor("other"), "a", START, 10).await.unwrap().is_empty());
-    assert!(place.db.due(&monitor("m"), "a", START.plus(-1), 10).await.unwrap().is_empty());
-    assert!(place.db.due(&monitor("m"), "a", START, 0).await.unwrap().is_empty());
+    assert!(place.db.due(&monitor("other"), "a", START, 10).await.unwrap().pending.is_empty());
+    assert!(place.db.due(&monitor("m"), "a", START.plus(-1), 10).await.unwrap().pending.is_empty());
+    assert!(place.db.due(&monitor("m"), "a", START, 0).await.unwrap().pending.is_empty());
 }
 
 #[tokio::test]
@@ -139,10 +140,10 @@ async fn a_failed_attempt_comes_back_when_its_time_has_come() {
     db.failed(&m, "a", &ids, "503", START.plus(5_000), false).await.unwrap();
     assert!(due(db, "a", START.plus(4_999)).await.is_empty());
     assert_eq!(due(db, "b", START).await, [1], "the other channel does not wait");
-    let pending = db.due(&m, "a", START.plus(5_000), 10).await.unwrap();
+    let pending = db.due(&m, "a", START.plus(5_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, false));
     db.failed(&m, "a", &ids, "no answer", START.plus(6_000), true).await.unwrap();
-    let pending = db.due(&m, "a", START.plus(6_000), 10).await.unwrap();
+    let pending = db.due(&m, "a", START.plus(6_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (2, true));
     assert_eq!(states(db).await[0], ("pending".to_owned(), 2, Some("no answer".to_owned())));
 }
@@ -156,7 +157,7 @@ async fn a_crash_between_sending_and_writing_down_is_known() {
     let ids = [alert(1).id];
     db.attempting(&m, "a", &ids, START).await.unwrap();
     // Here the process ends, and another one looks.
-    let pending = db.due(&m, "a", START, 10).await.unwrap();
+    let pending = db.due(&m, "a", START, 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, true));
     db.attempting(&m, "a", &ids, START).await.unwrap();
     db.delivered(&m, "a", &ids, None, START).await.unwrap();
@@ -222,4 +223,59 @@ async fn an_alert_on_a_slot_stands_at_the_slot() {
     let found = place.db.alerts(&filter, 10, None).await.unwrap();
     assert_eq!((found.len(), found[0].slot), (1, Some(slot)));
     assert!(found[0].deliveries.is_empty());
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"]), (2, &["a"])], 2).await;
+    // The longest pause that a channel may ask for is waited for.
+    db.failed(&m, "a", &[alert(1).id], "429", START.plus(3_600_000), false).await.unwrap();
+    // A clock that was a year ahead wrote this; it has been set right since.
+    db.failed(&m, "a", &[alert(2).id], "503", START.plus(365 * 86_400_000), false).await.unwrap();
+    assert_eq!(due(db, "a", START).await, [2]);
+    assert_eq!(due(db, "a", START.plus(3_600_000)).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"])], 3).await;
+    let options =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(place.folder.path().join("data/prices.sqlite"));
+    let mut file = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("UPDATE price_drop_alerts SET alert = '{' WHERE seq = 2").execute(&mut file).await.unwrap();
+    let found = db.due(&m, "a", START, 10).await.unwrap();
+    let offsets: Vec<u64> = found.pending.iter().map(|pending| pending.alert.coordinates.offset).collect();
+    assert_eq!(offsets, [1, 3]);
+    assert_eq!(found.unreadable.len(), 1);
+    assert_eq!(found.unreadable[0].id, alert(2).id);
+    assert!(found.unreadable[0].reason.starts_with("the stored alert cannot be read: "));
+    let ids = [found.unreadable[0].id.clone()];
+    db.finish(&m, "a", &ids, DeliveryEnd::Refused, &found.unreadable[0].reason, START).await.unwrap();
+    assert!(db.due(&m, "a", START, 10).await.unwrap().unreadable.is_empty());
+}
+
+#[tokio::test]
+async fn what_may_have_arrived_more_often_is_listed_so() {
+    let (place, m) = (place().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"])], 3).await;
+    let id = |n| [alert(n).id];
+    // One arrives at once; one is cut off by a crash and sent again; one is cut off and then too old.
+    for n in 1..=3 {
+        db.attempting(&m, "a", &id(n), START).await.unwrap();
+    }
+    db.delivered(&m, "a", &id(1), None, START).await.unwrap();
+    db.attempting(&m, "a", &id(2), START).await.unwrap();
+    db.delivered(&m, "a", &id(2), None, START).await.unwrap();
+    db.finish(&m, "a", &id(3), DeliveryEnd::Stale, "too old", START).await.unwrap();
+    let rows = db.alerts(&Filter::default(), 100, None).await.unwrap();
+    let maybe: Vec<bool> = rows.iter().rev().map(|row| row.deliveries[0].maybe_sent).collect();
+    assert_eq!(maybe, [false, true, true]);
 }

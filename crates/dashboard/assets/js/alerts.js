@@ -73,8 +73,10 @@ function tag(alert) {
   return make("span", { class: `tag ${direction}` }, format.percent(alert.percent));
 }
 
-function badge({ channel, state, attempts, reason }) {
-  const [sign, words] = STATES[state] ?? ["?", state];
+function badge({ channel, state, attempts, reason, maybe_sent }) {
+  const [sign, known] = STATES[state] ?? ["?", state];
+  // A crash or an answer that never came: whoever wonders about a second message finds it here.
+  const words = maybe_sent ? `${known}, may have arrived ${state === "ok" ? "twice" : "all the same"}` : known;
   const tries = attempts > 1 ? `, ${attempts} attempts` : "";
   const title = `${channel}: ${words}${tries}${reason ? ` (${reason})` : ""}`;
   return make("span", { class: "badge", "data-state": state, title }, make("span", { "aria-hidden": "true" }, sign), make("span", { class: "name" }, channel), make("span", { class: "hidden" }, `: ${words}`));

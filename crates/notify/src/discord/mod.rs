@@ -89,6 +89,10 @@ impl Channel for Discord {
         &self.name
     }
 
+    fn fits(&self, alerts: &[Alert<'static>]) -> usize {
+        self.message(alerts).embeds.len().max(1)
+    }
+
     async fn send(&self, alerts: &[Alert<'static>], at: Time) -> Sent {
         let message = self.message(alerts);
         let taken = message.embeds.len().max(1);

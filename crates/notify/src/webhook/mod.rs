@@ -70,6 +70,10 @@ impl Channel for Webhook {
         &self.name
     }
 
+    fn fits(&self, _: &[Alert<'static>]) -> usize {
+        1
+    }
+
     async fn send(&self, alerts: &[Alert<'static>], at: Time) -> Sent {
         let sent = |outcome, pause| Sent { taken: 1, outcome, pause, pause_all: false };
         let refused = |reason: &str| sent(Outcome::Refused { reason: reason.to_owned() }, None);

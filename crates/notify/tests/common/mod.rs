@@ -216,6 +216,7 @@ pub fn alert() -> Alert<'static> {
 pub async fn send(channel: &dyn Channel, count: usize) -> Sent {
     let alerts: Vec<_> = (0..count).map(|_| alert()).collect();
     let sent = channel.send(&alerts, NOW).await;
+    assert_eq!(sent.taken, channel.fits(&alerts), "what was announced is what was sent");
     let shown = format!("{sent:?} {}", channel.preview(&alerts));
     for secret in [TOKEN, SIGNING, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "tOkEn"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");

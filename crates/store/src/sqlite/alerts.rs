@@ -104,7 +104,7 @@ async fn add_deliveries(tx: &mut Tx, alerts: &mut [AlertRow]) -> Result<()> {
     let ids = serde_json::to_string(&ids)
         .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
     let rows = sqlx::query(
-        "SELECT a.id, d.channel, d.state, d.attempts, d.reason
+        "SELECT a.id, d.channel, d.state, d.attempts, d.reason, d.under_way + d.maybe_sent > 0
          FROM price_drop_alerts a JOIN alert_deliveries d ON d.alert = a.seq
          WHERE a.id IN (SELECT value FROM json_each(?1)) ORDER BY d.alert, d.channel",
     )
@@ -119,6 +119,7 @@ async fn add_deliveries(tx: &mut Tx, alerts: &mut [AlertRow]) -> Result<()> {
             state: row.get(2),
             attempts: row.get(3),
             reason: row.get(4),
+            maybe_sent: row.get(5),
         });
     }
     for alert in alerts {

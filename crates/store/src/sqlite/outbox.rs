@@ -6,12 +6,17 @@ use sqlx::Row as _;
 use super::Sqlite;
 use super::failure::failure;
 use crate::error::{Error, Result};
-use crate::outbox::{DeliveryEnd, Pending, PendingCount};
+use crate::outbox::{DeliveryEnd, Due, Pending, PendingCount, Unreadable};
 
 /// The deliveries of some alerts (`?3`, JSON) on one channel of one monitor that are still open.
 const OPEN: &str =
     "monitor = (SELECT id FROM monitors WHERE monitor = ?1) AND channel = ?2 AND state = 'pending'
     AND alert IN (SELECT seq FROM price_drop_alerts WHERE id IN (SELECT value FROM json_each(?3)))";
+
+/// Longest that a delivery waits for its next attempt: the longest pause that a channel may ask for
+/// (one hour), with room for a clock that is set back a little. What is further ahead was written by
+/// a clock that was wrong, and must not wait for that time to come.
+const LONGEST_WAIT: Millis = 61 * 60 * 1_000;
 
 impl Sqlite {
     pub(crate) async fn due(
@@ -20,33 +25,39 @@ impl Sqlite {
         channel: &str,
         now: Time,
         limit: usize,
-    ) -> Result<Vec<Pending>> {
+    ) -> Result<Due> {
         let rows = sqlx::query(
-            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0
+            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0, a.id
              FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
              WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = ?1)
-               AND d.channel = ?2 AND d.next_attempt <= ?3
+               AND d.channel = ?2 AND (d.next_attempt <= ?3 OR d.next_attempt > ?5)
              ORDER BY d.alert LIMIT ?4",
         )
         .bind(monitor.as_str())
         .bind(channel)
         .bind(now.millis())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(now.plus(LONGEST_WAIT).millis())
         .fetch_all(&self.read)
         .await
         .map_err(|error| failure("cannot read the outbox", &error))?;
-        rows.iter()
-            .map(|row| {
-                let alert: Alert<'_> = serde_json::from_str(row.get(0))
-                    .map_err(|error| Error::Storage(format!("a stored alert cannot be read: {error}")))?;
-                Ok(Pending {
+        let mut due = Due::default();
+        for row in &rows {
+            match serde_json::from_str::<Alert<'_>>(row.get(0)) {
+                Ok(alert) => due.pending.push(Pending {
                     alert: alert.into_owned(),
                     attempts: row.get(1),
                     accepted_at: Time::from_millis(row.get(2)),
                     maybe_sent: row.get(3),
-                })
-            })
-            .collect()
+                }),
+                // One that makes no sense must not keep the others of its channel waiting.
+                Err(error) => due.unreadable.push(Unreadable {
+                    id: AlertId::stored(row.get(4)),
+                    reason: format!("the stored alert cannot be read: {error}"),
+                }),
+            }
+        }
+        Ok(due)
     }
 
     pub(crate) async fn attempting(
@@ -101,7 +112,8 @@ impl Sqlite {
         // What is stale was not tried; what is refused or gone was.
         let set = match end {
             DeliveryEnd::Stale => {
-                "state = 'stale', under_way = 0, finished_at = ?4, reason = ?5 WHERE ?6 = 0 AND"
+                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = ?4,
+                 reason = ?5 WHERE ?6 = 0 AND"
             }
             DeliveryEnd::Refused => {
                 "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?4,

@@ -1,15 +1,15 @@
 //! From the outbox to one channel.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
-use pricemonitor_notify::{Channel, Next as Pace, Outcome, Pacer, Sent};
-use pricemonitor_store::{Database, DeliveryEnd, Pending};
+use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Pacer, Sent};
+use pricemonitor_store::{Database, DeliveryEnd, Pending, Unreadable};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now;
+use crate::clock::{self, Leaps, now};
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
 
@@ -19,6 +19,8 @@ const TAKEN: usize = 32;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a sender keeps a channel to itself without a sign of life.
 const LEASE: Millis = 15_000;
+/// Most by which the clock may run ahead unquestioned: further, and alerts that wait would be too old.
+const LEAP: Millis = 5 * 60 * 1_000;
 /// How long a sender waits when the database fails.
 const TROUBLE: Duration = Duration::from_secs(2);
 
@@ -76,8 +78,17 @@ impl Sender {
         let part = Part::channel(self.monitor.as_str(), self.channel.name());
         let mut woken = wake.0.subscribe();
         let mut pacer = Pacer::default();
+        let mut leaps = Leaps::new(LEAP, None);
         let mut trouble = false;
         while !cancel.is_cancelled() {
+            if let Err(leap) = leaps.judge(now(), Instant::now()) {
+                self.doubt(&part, leap);
+                trouble = true;
+                if cancelled_within(&cancel, LOOK).await {
+                    return;
+                }
+                continue;
+            }
             let next = match self.turn(&mut pacer, &part, &cancel, &mut trouble).await {
                 Ok(next) => next,
                 Err(error) => {
@@ -102,6 +113,17 @@ impl Sender {
         }
     }
 
+    fn doubt(&self, part: &Part, leap: Millis) {
+        let why = format!(
+            "the clock leapt ahead by {}: alerts wait for a minute, because by a wrong clock they would be \
+             too old to be sent; set it right now if it is wrong",
+            clock::span(leap)
+        );
+        if self.health.ill(part, why.clone()) {
+            tracing::warn!(channel = self.channel.name(), "{why}");
+        }
+    }
+
     fn no_outbox(&self, part: &Part, error: &pricemonitor_store::Error) {
         let why = format!("the outbox cannot be used: {error}");
         if self.health.ill(part, why.clone()) {
@@ -121,18 +143,22 @@ impl Sender {
             return Ok(Next::Wait);
         }
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
-        let fresh = self.put_aside_stale(due, at).await?;
+        self.put_aside_unreadable(due.unreadable).await?;
+        let fresh = self.put_aside_stale(due.pending, at).await?;
         if std::mem::take(trouble) {
-            // It was the outbox that did not work, not the channel.
+            // It was the outbox or the clock that did not work, not the channel.
             self.health.well(part);
         }
         if fresh.is_empty() {
             return Ok(Next::Wait);
         }
-        let alerts: Vec<_> = fresh.iter().map(|pending| pending.alert.clone()).collect();
+        let mut alerts: Vec<_> = fresh.iter().map(|pending| pending.alert.clone()).collect();
+        let taken = self.channel.fits(&alerts).clamp(1, alerts.len());
+        alerts.truncate(taken);
+        let ids: Vec<AlertId> = alerts.iter().map(|alert| alert.id.clone()).collect();
+        // Written down first: after a crash in between it is known that the message may have arrived.
+        self.database.attempting(&self.monitor, name, &ids, at).await?;
         let sent = self.channel.send(&alerts, at).await;
-        let taken = sent.taken.clamp(1, alerts.len());
-        let ids: Vec<AlertId> = alerts.iter().take(taken).map(|alert| alert.id.clone()).collect();
         let attempts = fresh.iter().take(taken).map(|pending| pending.attempts).max().unwrap_or_default();
         let next = pacer.after(&sent, attempts, now(), rand::random());
         // Sent is sent: until that is written down the message must not be taken up again, or an
@@ -152,6 +178,24 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// What is stored of an alert makes no sense (a damaged file, or a mistake of ours): nobody can be
+    /// told of it, and the others must not wait for it.
+    async fn put_aside_unreadable(
+        &self,
+        unreadable: Vec<Unreadable>,
+    ) -> Result<(), pricemonitor_store::Error> {
+        for Unreadable { id, reason } in unreadable {
+            tracing::error!(
+                monitor = %self.monitor,
+                channel = self.channel.name(),
+                alert = id.as_str(),
+                "an alert is not sent: {reason}; the page still shows it"
+            );
+            self.finish(&[id], DeliveryEnd::Refused, &reason).await?;
+        }
+        Ok(())
     }
 
     /// Long outages and replays do not spam: what is too old when its turn comes is kept, not sent. The
@@ -205,7 +249,8 @@ impl Sender {
             Outcome::Retry { reason } => self.again(ids, reason, next.at, false, part).await?,
             Outcome::Ambiguous { reason } => self.again(ids, reason, next.at, true, part).await?,
         }
-        let pause = next.at.since(at);
+        // No longer than any pause can be, wherever the clock was set between the two looks at it.
+        let pause = next.at.since(at).min(LONGEST_PAUSE);
         Ok(if pause > 0 { Next::Pause(Duration::from_millis(pause.unsigned_abs())) } else { Next::Again })
     }
 

@@ -1,0 +1,169 @@
+//! What a sender does when its process dies, its data is damaged or its clock was wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pricemonitor_model::{Alert, AlertId, Incarnation, MonitorId, Time};
+use pricemonitor_notify::{Channel, LONGEST_PAUSE, Outcome, Pacer, Sent, sample_alert};
+use pricemonitor_store::Database;
+use pricemonitor_store::query::{DeliveryState, Filter};
+use pricemonitor_workers::alert::{Sender, Wake};
+use pricemonitor_workers::{Health, Metrics, MonitorMetrics, now};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Takes two alerts a message; hangs or answers.
+#[derive(Clone, Default)]
+struct Hook {
+    hangs: bool,
+    messages: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+#[async_trait::async_trait]
+impl Channel for Hook {
+    fn name(&self) -> &str {
+        "hook"
+    }
+    fn fits(&self, alerts: &[Alert<'static>]) -> usize {
+        alerts.len().min(2)
+    }
+    async fn send(&self, alerts: &[Alert<'static>], _: Time) -> Sent {
+        let ids = alerts.iter().map(|alert| alert.id.as_str().to_owned()).collect();
+        self.messages.lock().unwrap().push(ids);
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        let outcome = Outcome::Delivered { message_id: None };
+        Sent { taken: alerts.len(), outcome, pause: None, pause_all: false }
+    }
+    fn preview(&self, _: &[Alert<'static>]) -> String {
+        String::new()
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    database: Database,
+    health: Health,
+    metrics: MonitorMetrics,
+}
+
+impl Bench {
+    /// An outbox with the alerts `0`, `1` ... for the channel.
+    async fn new(alerts: usize) -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_sqlite(&folder.path().join("prices.sqlite")).await.unwrap();
+        let id = MonitorId::new(None, "m");
+        database.register(&id, Duration::from_secs(86_400), now()).await.unwrap();
+        let mut claim = database.claim(&id, "alerts", 0).await.unwrap();
+        let alert = |n: usize| {
+            let alert = Alert { id: AlertId::stored(&n.to_string()), ..sample_alert(&id, now()) };
+            (alert, vec!["hook".to_owned()])
+        };
+        let all: Vec<_> = (0..alerts).map(alert).collect();
+        database.accept_alerts(&mut claim, Incarnation(1), 0, &all, 9, now()).await.unwrap();
+        let metrics = Metrics::new().unwrap().monitor("default.m");
+        Bench { folder, database, health: Health::new(), metrics }
+    }
+
+    fn damage(&self, sql: &str) {
+        let file = rusqlite::Connection::open(self.folder.path().join("prices.sqlite")).unwrap();
+        file.execute(sql, []).unwrap();
+    }
+
+    fn start(&self, hook: &Hook) -> JoinHandle<()> {
+        let sender = Sender {
+            monitor: MonitorId::new(None, "m"),
+            instance: "one".to_owned(),
+            channel: Box::new(hook.clone()),
+            max_age: 3_600_000,
+            database: self.database.clone(),
+            health: self.health.clone(),
+            metrics: self.metrics.clone(),
+        };
+        tokio::spawn(sender.run(Wake::default(), CancellationToken::new()))
+    }
+
+    /// What became of the alerts, the first one first.
+    async fn deliveries(&self) -> Vec<DeliveryState> {
+        let rows = self.database.alerts(&Filter::default(), 100, None).await.unwrap();
+        rows.into_iter().rev().map(|row| row.deliveries[0].clone()).collect()
+    }
+}
+
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..3_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_a_crash_cut_off_is_marked_as_maybe_sent_and_only_that() {
+    let bench = Bench::new(3).await;
+    let deaf = Hook { hangs: true, ..Hook::default() };
+    let task = bench.start(&deaf);
+    until("the first message", async || !deaf.messages.lock().unwrap().is_empty()).await;
+    // The process ends between sending and writing down.
+    task.abort();
+    let _ = task.await;
+    let marks = |all: &[DeliveryState]| -> Vec<(String, bool)> {
+        all.iter().map(|one| (one.state.clone(), one.maybe_sent)).collect()
+    };
+    let pending = "pending".to_owned();
+    let expected = [(pending.clone(), true), (pending.clone(), true), (pending, false)];
+    assert_eq!(marks(&bench.deliveries().await), expected);
+
+    let well = Hook::default();
+    let task = bench.start(&well);
+    until("all", async || bench.deliveries().await.iter().all(|one| one.state == "ok")).await;
+    task.abort();
+    let ok = "ok".to_owned();
+    assert_eq!(marks(&bench.deliveries().await), [(ok.clone(), true), (ok.clone(), true), (ok, false)]);
+    assert_eq!(*well.messages.lock().unwrap(), [vec!["0", "1"], vec!["2"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_cannot_be_read_is_refused_with_a_reason_and_the_others_go_on() {
+    let bench = Bench::new(3).await;
+    bench.damage("UPDATE price_drop_alerts SET alert = '{\"v\":' WHERE id = '0'");
+    let hook = Hook::default();
+    let task = bench.start(&hook);
+    until("all", async || bench.deliveries().await.iter().all(|one| one.state != "pending")).await;
+    task.abort();
+    let found = bench.deliveries().await;
+    let states: Vec<&str> = found.iter().map(|one| one.state.as_str()).collect();
+    assert_eq!(states, ["refused", "ok", "ok"]);
+    let reason = found[0].reason.as_deref().unwrap_or_default();
+    assert!(reason.starts_with("the stored alert cannot be read: "), "{reason}");
+    assert_eq!(bench.metrics.deliveries("hook", "refused").get(), 1);
+    assert_eq!(*hook.messages.lock().unwrap(), [vec!["1", "2"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_a_wrong_clock_put_a_year_ahead_is_made_now() {
+    let bench = Bench::new(1).await;
+    let year = now().plus(365 * 86_400_000);
+    let (id, ids) = (MonitorId::new(None, "m"), [AlertId::stored("0")]);
+    bench.database.failed(&id, "hook", &ids, "503", year, false).await.unwrap();
+    let task = bench.start(&Hook::default());
+    until("it", async || bench.deliveries().await[0].state == "ok").await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn the_longest_pause_of_a_channel_is_waited_for_by_the_outbox() {
+    let bench = Bench::new(1).await;
+    let (at, id, ids) = (now(), MonitorId::new(None, "m"), [AlertId::stored("0")]);
+    let outcome = Outcome::Retry { reason: "429".to_owned() };
+    let asked = Sent { taken: 1, outcome, pause: Some(Duration::from_secs(86_400)), pause_all: false };
+    let next = Pacer::default().after(&asked, 400, at, 1.0);
+    assert_eq!(next.at, at.plus(LONGEST_PAUSE));
+    bench.database.failed(&id, "hook", &ids, "429", next.at, false).await.unwrap();
+    assert!(bench.database.due(&id, "hook", at, 10).await.unwrap().pending.is_empty());
+    assert_eq!(bench.database.due(&id, "hook", next.at, 10).await.unwrap().pending.len(), 1);
+}
