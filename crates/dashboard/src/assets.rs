@@ -37,10 +37,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 const ASSETS: &[Asset] = assets![
     HTML "index.html",
+    HTML "locked.html",
     SVG "icon.svg",
     CSS "style/base.css",
     CSS "style/layout.css",
     CSS "style/parts.css",
+    CSS "style/locked.css",
     JS "theme-early.js",
     JS "js/main.js",
     JS "js/api.js",

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 
 use crate::api::Failure;
+use crate::locked;
 use crate::options::Options;
 use crate::token::Gate;
 
@@ -95,7 +96,7 @@ fn is_ours(asked: &str, local: SocketAddr, allowed: &[String]) -> bool {
 /// Wants the token, where one is set.
 async fn token(State(gate): State<Option<Arc<Gate>>>, request: Request, next: Next) -> Response {
     let Some(gate) = gate else { return next.run(request).await };
-    if gate.admits(request.headers()) {
+    if gate.admits(request.headers()) || locked::is_open(request.uri().path()) {
         return next.run(request).await;
     }
     if request.method() == Method::GET
@@ -107,6 +108,10 @@ async fn token(State(gate): State<Option<Arc<Gate>>>, request: Request, next: Ne
         headers.insert(header::LOCATION, elsewhere);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return (StatusCode::SEE_OTHER, headers).into_response();
+    }
+    if request.method() == Method::GET && locked::asked_by_a_person(request.headers()) {
+        let tried = |query: &str| query.split('&').any(|pair| pair.starts_with("token="));
+        return locked::answer(POLICY, request.uri().query().is_some_and(tried));
     }
     Failure::new(StatusCode::UNAUTHORIZED, "this page wants a token")
         .remedy("open it once with ?token=THE_TOKEN, or send the header `Authorization: Bearer THE_TOKEN`")
@@ -122,7 +127,8 @@ fn shown(uri: &Uri, gate: &Gate) -> Option<HeaderValue> {
         .split('&')
         .filter(|pair| match pair.strip_prefix("token=") {
             Some(token) => {
-                right |= gate.is_token(&decoded(token));
+                // A form writes a space as `+`, a person may mean the sign.
+                right |= gate.is_token(&decoded(token)) || gate.is_token(&decoded(&token.replace('+', " ")));
                 false
             }
             None => true,
@@ -198,6 +204,7 @@ mod tests {
         let go = |uri: &str| shown(&uri.parse().unwrap(), &gate).map(|v| v.to_str().unwrap().to_owned());
         assert_eq!(go("/?event=x&token=a%20b%26c&range=24h").as_deref(), Some("/?event=x&range=24h"));
         assert_eq!(go("//evil.example/?token=a%20b%26c").as_deref(), Some("/evil.example/"));
+        assert_eq!(go("/?token=a+b%26c").as_deref(), Some("/"), "as a form writes it");
         assert_eq!(go("/?token=wrong"), None);
         assert_eq!(go("/?token=%"), None);
         assert_eq!(go("/"), None);

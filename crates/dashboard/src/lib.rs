@@ -18,6 +18,7 @@ mod database;
 mod error;
 mod guard;
 mod live;
+mod locked;
 mod options;
 mod prices;
 mod server;

@@ -237,6 +237,25 @@ fn a_token_opens_the_page_once_and_stays_out_of_the_address() {
             "{path}"
         );
     }
+    // A person is told in the page's own looks; nothing of the prices comes with it.
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for path in ["/", "/?event=x", "/api/v1/prices.csv"] {
+        let told = served.ask(path, &browser);
+        assert_eq!((told.status, told.header("cache-control")), (401, Some("no-store")), "{path}");
+        assert!(told.header("content-type").unwrap().starts_with("text/html"), "{path}");
+        assert!(told.header("www-authenticate").is_some() && told.header("set-cookie").is_none(), "{path}");
+        assert!(told.header("content-security-policy").unwrap().contains("form-action 'self'"), "{path}");
+        let text = told.text();
+        assert!(text.contains("This page wants a token") && text.contains("/?token=THE_TOKEN"), "{text}");
+        assert!(text.contains("id=\"wrong\" hidden") && !text.contains("js/main.js"), "{text}");
+        for file in text.split('"').filter(|part| part.starts_with("/assets/")) {
+            assert_eq!(served.get(file).status, 200, "{file}");
+        }
+    }
+    let wrong = served.ask("/?token=wrong", &browser).text();
+    assert!(wrong.contains("That is not the token") && !wrong.contains("id=\"wrong\" hidden"));
+    let program = served.ask("/api/v1/facets", &[("accept", "application/json")]);
+    assert!(program.json()["remedy"].as_str().unwrap().contains("?token=THE_TOKEN"));
     assert_eq!(served.get("/livez").status, 200, "probes have no token");
     assert_eq!(served.ask("/api/v1/facets", &[("authorization", "Bearer open sesame")]).status, 200);
     let opened = served.get("/?event=x&token=open%20sesame");

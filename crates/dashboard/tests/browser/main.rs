@@ -12,6 +12,7 @@ mod common;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 
+mod locked;
 mod pictures;
 mod reading;
 mod updating;
