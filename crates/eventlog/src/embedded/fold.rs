@@ -70,7 +70,7 @@ pub(super) fn run(monitor: &Arc<Monitor>, member: &Member, fold: &mut impl Fold,
 
 impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, stop: &Stop) -> std::result::Result<(), End> {
-        let (mut pace, mut patience) = (Pace::new(&self.monitor.core.options), Patience::new());
+        let (mut pace, mut patience) = (Pace::fold(&self.monitor.core.options), Patience::new());
         let mut settled = false;
         loop {
             let rung = self.monitor.bell.count();

@@ -13,7 +13,7 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 /// Settings of an [`EmbeddedStore`](super::EmbeddedStore).
 #[derive(Clone)]
 pub struct Options {
-    /// Records in a transaction or batch (5,000); up to four times as many under backlog.
+    /// Records in a transaction or batch (5,000); under backlog up to four times as many for a fold, eight for a sink.
     pub batch_records: usize,
     /// While little comes, a reader begins its next transaction or batch this long after the last one
     /// (50 ms). The first record after a quiet time is taken at once.

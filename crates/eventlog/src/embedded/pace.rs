@@ -6,8 +6,10 @@ use super::options::Options;
 use super::read::Most;
 use crate::Stop;
 
-/// Growth under backlog.
-const GROWTH: usize = 4;
+/// Growth under backlog. Sinks gain more from large batches: a database writes a page once for all of
+/// its rows in a batch.
+const FOLD_GROWTH: usize = 4;
+const SINK_GROWTH: usize = 8;
 /// Most bytes of records that one loop holds.
 const BYTES: usize = 16 * 1024 * 1024;
 /// First and longest wait after an error that may pass.
@@ -18,15 +20,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Pace {
     usual: usize,
+    most: usize,
     now: usize,
     linger: Duration,
     began: Instant,
 }
 
 impl Pace {
-    pub(super) fn new(options: &Options) -> Pace {
+    pub(super) fn fold(options: &Options) -> Pace {
+        Pace::new(options, FOLD_GROWTH)
+    }
+
+    pub(super) fn sink(options: &Options) -> Pace {
+        Pace::new(options, SINK_GROWTH)
+    }
+
+    fn new(options: &Options, growth: usize) -> Pace {
         let usual = options.batch_records.max(1);
-        Pace { usual, now: usual, linger: options.linger, began: Instant::now() }
+        Pace { usual, most: usual * growth, now: usual, linger: options.linger, began: Instant::now() }
     }
 
     /// How much each of `parts` partitions may have of the next batch.
@@ -40,7 +51,7 @@ impl Pace {
     /// before `linger` has passed since it began.
     pub(super) fn after(&mut self, records: usize, stop: &Stop) {
         if records >= self.now {
-            self.now = (self.now * 2).min(self.usual * GROWTH);
+            self.now = (self.now * 2).min(self.most);
             return;
         }
         self.now = self.usual;

@@ -65,7 +65,7 @@ pub(super) fn run(
 
 impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, stop: &Stop) -> Result<()> {
-        let (mut pace, mut patience) = (Pace::new(&self.monitor.core.options), Patience::new());
+        let (mut pace, mut patience) = (Pace::sink(&self.monitor.core.options), Patience::new());
         let mut settled = false;
         loop {
             let rung = self.monitor.bell.count();

@@ -55,8 +55,8 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
             .foreign_keys(true)
-            // Long write-ahead logs save writing the same page again and again under load.
-            .pragma("wal_autocheckpoint", "10000")
+            // Long write-ahead logs (128 MB) save writing the same page again and again under load.
+            .pragma("wal_autocheckpoint", "32768")
             .pragma("journal_size_limit", "67108864")
             .row_buffer_size(256)
             .disable_statement_logging();
