@@ -98,6 +98,10 @@ impl Hit {
             price: self.price,
             reference: Some(self.reference),
             percent,
+            side: match rule.condition {
+                Condition::Level { side, .. } => Some(side),
+                Condition::Move { .. } => None,
+            },
             currency: about.currency,
             unit: about.unit,
             observed_at: about.observed_at,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pricemonitor_model::{Condition, Decimal, PriceKind, Rule, Side, Slot, Time, Transition};
+use pricemonitor_model::{Condition, Decimal, PriceKind, Rule, Slot, Time, Transition};
 
 use crate::hit::{About, Hit};
 
@@ -26,10 +26,10 @@ pub(crate) fn sentence(hit: &Hit, rule: &Rule, about: &About<'_>, percent: Optio
             })
         }
         (Condition::Level { side, level, .. }, Transition::Firing) => {
-            write!(text, "{price} {unit}{kind}, {} {level}", side_word(*side))
+            write!(text, "{price} {unit}{kind}, {} {level}", side.as_str())
         }
         (Condition::Level { side, level, .. }, Transition::Resolved) => {
-            write!(text, "{price} {unit}{kind}, no longer {} {level}", side_word(*side))
+            write!(text, "{price} {unit}{kind}, no longer {} {level}", side.as_str())
         }
     };
     if let Some(slot) = hit.slot {
@@ -46,13 +46,6 @@ fn subject(about: &About<'_>, text: &mut String) {
         (None, _) => text.push_str(&about.item),
     }
     text.push_str(": ");
-}
-
-fn side_word(side: Side) -> &'static str {
-    match side {
-        Side::Below => "below",
-        Side::Above => "above",
-    }
 }
 
 /// `, 2026-01-04 22:00 to 2026-01-05 01:00 UTC`; the second date only where it is another.

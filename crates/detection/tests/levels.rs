@@ -3,7 +3,7 @@
 
 mod common;
 use common::{Tape, quote, rule, told};
-use pricemonitor_model::Transition;
+use pricemonitor_model::{Side, Transition, wire};
 
 /// (rule, prices, what is told)
 fn check(table: &[(&str, &str, &str)]) {
@@ -91,6 +91,12 @@ fn firing_and_resolved_share_their_key_but_not_their_id() {
     assert_eq!(fired.summary, "i: 40 USD, below 50");
     assert_eq!(resolved.summary, "i: 60 USD, no longer below 50");
     assert_eq!((fired.percent, fired.reference), (None, Some(common::d("50"))));
+    // On the wire it is told as a level, too.
+    assert_eq!((fired.side, resolved.side), (Some(Side::Below), Some(Side::Below)));
+    let mut bytes = Vec::new();
+    wire::write_alert(&fired, &mut bytes);
+    assert!(String::from_utf8_lossy(&bytes).contains(r#""side":"below""#));
+    assert_eq!(wire::read_alert(&bytes).unwrap(), Some(fired));
 }
 
 #[test]

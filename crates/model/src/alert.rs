@@ -10,6 +10,7 @@ use crate::coordinates::Coordinates;
 use crate::labels::Labels;
 use crate::observation::Slot;
 use crate::price::{self, Decimal};
+use crate::rule::Side;
 use crate::series::{PriceKind, SeriesKey};
 use crate::time::Time;
 
@@ -127,6 +128,9 @@ pub struct Alert<'a> {
     /// The change in percent of `reference` for change rules, one digit.
     #[serde(with = "price::wire_option", default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<Decimal>,
+    /// For levels, on which side of `reference` they fire; there is no price before then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
     /// ISO 4217 code.
     #[serde(borrow)]
     pub currency: Cow<'a, str>,
@@ -187,6 +191,7 @@ impl<'a> Alert<'a> {
             price: self.price,
             reference: self.reference,
             percent: self.percent,
+            side: self.side,
             currency: own(self.currency),
             unit: self.unit.map(own),
             observed_at: self.observed_at,

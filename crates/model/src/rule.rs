@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::Severity;
 use crate::price::Decimal;
 use crate::series::PriceKind;
@@ -102,12 +104,23 @@ pub enum Baseline {
 }
 
 /// A side of a level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Prices below the level fire.
     Below,
     /// Prices above it do.
     Above,
+}
+
+impl Side {
+    /// `below` or `above`: on the wire and in sentences.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Side::Below => "below",
+            Side::Above => "above",
+        }
+    }
 }
 
 /// When a schedule's run of slots beyond a level fires.

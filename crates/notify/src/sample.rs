@@ -29,6 +29,7 @@ pub fn sample_alert(monitor: &MonitorId, at: Time) -> Alert<'static> {
         price: Decimal::new(8_400, 2),
         reference: Some(Decimal::new(12_000, 2)),
         percent: Some(Decimal::new(-300, 1)),
+        side: None,
         currency: "USD".into(),
         unit: None,
         observed_at: at,

@@ -152,6 +152,7 @@ fn variables(alert: &Alert<'_>) -> BTreeMap<&'static str, Value> {
         ("price", Value::from(alert.price.to_string())),
         ("reference", maybe(alert.reference.map(|it| it.to_string()))),
         ("percent", maybe(alert.percent.map(|it| it.to_string()))),
+        ("side", maybe(alert.side.map(|side| side.as_str().to_owned()))),
         ("currency", text(&alert.currency)),
         ("unit", text(alert.unit_or_currency())),
         ("observed_at", Value::from(alert.observed_at.to_string())),

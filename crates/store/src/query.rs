@@ -176,6 +176,8 @@ pub struct AlertRow {
     pub reference: Option<String>,
     /// The change in percent, one digit.
     pub percent: Option<String>,
+    /// For levels `below` or `above`: then `reference` is the level, not a price before.
+    pub side: Option<String>,
     /// Unit of the prices.
     pub unit: String,
     /// When the price was seen.

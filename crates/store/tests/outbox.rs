@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{LIFE, START, monitor, place, price, writing};
 use pricemonitor_model::{
-    Alert, AlertId, Coordinates, Labels, Observation, PriceKind, SeriesKey, Severity, Slot, Time, Transition,
+    Alert, AlertId, Coordinates, Labels, Observation, PriceKind, SeriesKey, Severity, Side, Slot, Time,
+    Transition,
 };
 use pricemonitor_store::query::{AlertRow, Filter};
 use pricemonitor_store::{Claim, Database, DeliveryEnd, Error};
@@ -31,6 +32,7 @@ fn alert(n: u64) -> Alert<'static> {
         price: price("84.00"),
         reference: Some(price("120.00")),
         percent: Some(price("-30.0")),
+        side: None,
         currency: "USD".into(),
         unit: None,
         observed_at: START.plus(n as i64 * 1000),
@@ -217,11 +219,13 @@ async fn an_alert_on_a_slot_stands_at_the_slot() {
     let place = place().await;
     let mut claim = claim(&place.db).await;
     let slot = Slot { start: START.plus(7_200_000), end: START.plus(10_800_000) };
-    let alert = Alert { slot: Some(slot), labels: Labels::new().with("area", "FI"), ..alert(1) };
+    let labels = Labels::new().with("area", "FI");
+    let alert = Alert { slot: Some(slot), labels, side: Some(Side::Below), percent: None, ..alert(1) };
     place.db.accept_alerts(&mut claim, LIFE, 0, &[(alert, vec![])], 1, START).await.unwrap();
     let filter = Filter { from: Some(slot.start), event: Some("FI".to_owned()), ..Filter::default() };
     let found = place.db.alerts(&filter, 10, None).await.unwrap();
     assert_eq!((found.len(), found[0].slot), (1, Some(slot)));
+    assert_eq!((found[0].side.as_deref(), found[0].percent.as_deref()), (Some("below"), None));
     assert!(found[0].deliveries.is_empty());
 }
 
@@ -258,6 +262,7 @@ async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others() {
     let ids = [found.unreadable[0].id.clone()];
     db.finish(&m, "a", &ids, DeliveryEnd::Refused, &found.unreadable[0].reason, START).await.unwrap();
     assert!(db.due(&m, "a", START, 10).await.unwrap().unreadable.is_empty());
+    assert_eq!(states(db).await[1].0, "refused", "the page still lists it");
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ function build(alert) {
 function change(alert) {
   const price = make("b", {}, format.exact(alert.price, alert.unit));
   if (alert.reference === null) return [price];
+  // A level is no price before: nothing moved from it.
+  if (alert.side) return [price, make("span", { class: "was" }, ` ${alert.transition === "resolved" ? "no longer " : ""}${alert.side} ${format.exact(alert.reference, "")}`)];
   return [make("span", { class: "was" }, `${format.exact(alert.reference, "")} → `), price];
 }
 

@@ -125,6 +125,17 @@ fn a_range_of_ones_own_is_kept_too() {
 }
 
 #[test]
+fn a_level_is_shown_as_a_level_and_not_as_a_change() {
+    let Some(mut browser) = browser(DESKTOP) else { return };
+    let (_memory, served) = sample();
+    browser.open(&url(&served, &format!("?monitor={}&range=7d", samples::POWER)));
+    browser.wait(DRAWN);
+    let price = browser.text("#alert-rows tr .price");
+    assert!(price.starts_with('-') && price.ends_with(" below 0") && !price.contains('→'), "{price}");
+    assert_eq!(browser.text("#alert-rows tr .change"), "");
+}
+
+#[test]
 fn slots_are_steps_around_zero_with_a_line_for_now() {
     let Some(mut browser) = browser(DESKTOP) else { return };
     let (_memory, served) = sample();

@@ -1,7 +1,7 @@
 //! One alert as one part ("embed") of a Discord message.
 
 use pricemonitor_model::price::Decimal;
-use pricemonitor_model::{Alert, PriceKind, Severity, Transition};
+use pricemonitor_model::{Alert, PriceKind, Severity, Side, Transition};
 use reqwest::Url;
 use serde::Serialize;
 
@@ -101,15 +101,24 @@ impl Embed {
     }
 }
 
-/// `Event, section: 84.00 USD (-30.0 %)`.
+/// `Event, section: 84.00 USD (-30.0 %)`, for a level `Area: -0.067 c/kWh, below 0`.
 fn title(alert: &Alert<'_>) -> String {
     let change = alert.percent.map(|percent| format!(" ({} %)", text::signed(percent)));
-    let tail = format!(": {}{}", text::price(alert.price, &unit(alert)), change.unwrap_or_default());
+    let level = level(alert).map(|level| format!(", {level}"));
+    let beside = change.or(level).unwrap_or_default();
+    let tail = format!(": {}{beside}", text::price(alert.price, &unit(alert)));
     let head = if alert.transition == Transition::Resolved { "Resolved: " } else { "" };
     let named: Vec<&str> = ["event", "section"].into_iter().filter_map(|name| label(alert, name)).collect();
     let what = if named.is_empty() { alert.item.to_string() } else { named.join(", ") };
     let what = shown(&what, TITLE.saturating_sub(count(head) + count(&tail)));
     format!("{head}{what}{tail}")
+}
+
+/// `below 0`, `no longer below 0`: a level is no price before, and nothing moved from it.
+fn level(alert: &Alert<'_>) -> Option<String> {
+    let (side, level) = alert.side.zip(alert.reference)?;
+    let no_longer = if alert.transition == Transition::Resolved { "no longer " } else { "" };
+    Some(format!("{no_longer}{} {level}", side.as_str()))
 }
 
 fn fields(alert: &Alert<'_>) -> Vec<Field> {
@@ -120,6 +129,8 @@ fn fields(alert: &Alert<'_>) -> Vec<Field> {
     let kind = if alert.price_kind == PriceKind::Base { "Price before fees" } else { "Price" };
     add(kind, price(alert.price), true);
     match (alert.reference, alert.percent) {
+        (Some(level), _) if alert.side == Some(Side::Below) => add("Below", price(level), true),
+        (Some(level), _) if alert.side == Some(Side::Above) => add("Above", price(level), true),
         (Some(reference), Some(percent)) => {
             add("Before", price(reference), true);
             let moved = alert.price.checked_sub(reference).map(text::signed).unwrap_or_default();

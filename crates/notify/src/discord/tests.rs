@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use pricemonitor_model::{Alert, MonitorId, Severity, Slot, Time, Transition};
+use pricemonitor_model::{Alert, MonitorId, Severity, Side, Slot, Time, Transition};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -128,9 +128,24 @@ fn the_color_tells_the_movement() {
 }
 
 #[test]
+fn a_level_is_told_as_a_level_and_an_undefined_change_as_a_change() {
+    let mut level = alert();
+    (level.percent, level.side) = (None, Some(Side::Above));
+    level.reference = Some(0.into());
+    let embed = json_of(&[level.clone()], None)["embeds"][0].clone();
+    assert!(embed["title"].as_str().unwrap().ends_with(": 84.00 USD, above 0"), "{}", embed["title"]);
+    assert_eq!(field(&embed, "Above"), Some("0 USD"));
+    level.side = None;
+    let embed = json_of(&[level], None)["embeds"][0].clone();
+    assert!(embed["title"].as_str().unwrap().ends_with(": 84.00 USD"), "{}", embed["title"]);
+    assert_eq!(field(&embed, "Compared with"), Some("0 USD"));
+}
+
+#[test]
 fn a_level_of_a_schedule_has_its_slot_and_no_change() {
     let mut level = alert();
     level.percent = None;
+    level.side = Some(Side::Below);
     level.transition = Transition::Resolved;
     level.labels = pricemonitor_model::Labels::new();
     level.item = "FI/2026-01-04".into();
@@ -139,9 +154,11 @@ fn a_level_of_a_schedule_has_its_slot_and_no_change() {
     level.slot = Some(Slot { start, end: "2026-01-04T23:00:00Z".parse().unwrap() });
     let message = json_of(&[level], None);
     let embed = &message["embeds"][0];
-    assert_eq!(embed["title"], "Resolved: FI/2026-01-04: 84.00 c/kWh");
-    assert_eq!(field(embed, "Compared with"), Some("120.00 c/kWh"));
-    assert_eq!(field(embed, "Change"), None);
+    assert_eq!(embed["title"], "Resolved: FI/2026-01-04: 84.00 c/kWh, no longer below 120.00");
+    assert_eq!(field(embed, "Below"), Some("120.00 c/kWh"));
+    for not in ["Before", "Compared with", "Change", "Above"] {
+        assert_eq!(field(embed, not), None, "{not}");
+    }
     assert_eq!(field(embed, "Item"), Some("FI/2026-01-04"));
     let valid = "2026-01-04 22:45 to 23:00 UTC\n<t:1767566700:f> – <t:1767567600:t>";
     assert_eq!(field(embed, "Valid"), Some(valid));

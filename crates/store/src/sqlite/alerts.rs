@@ -47,7 +47,8 @@ impl Sqlite {
                     (SELECT s.id FROM series s WHERE s.monitor = a.monitor AND s.source = a.source AND s.item = a.item
                        AND s.currency = a.currency AND s.unit = a.unit AND s.schedule = (a.slot_start IS NOT NULL)),
                     a.event, a.section, a.item, a.price, a.reference, a.percent, a.unit, a.observed_at,
-                    a.slot_start, a.slot_end, a.url, a.summary
+                    a.slot_start, a.slot_end, a.url, a.summary,
+                    iif(json_valid(a.alert), a.alert ->> '$.side', NULL)
              {PASSING} AND (?6 IS NULL OR a.seq < (SELECT seq FROM price_drop_alerts WHERE id = ?6))
              ORDER BY a.seq DESC LIMIT ?7"
         );
@@ -90,6 +91,7 @@ fn alert(row: &SqliteRow) -> AlertRow {
         price: row.get(9),
         reference: row.get(10),
         percent: row.get(11),
+        side: row.get(18),
         unit: row.get(12),
         observed_at: Time::from_millis(row.get(13)),
         slot: time(14).zip(time(15)).map(|(start, end)| Slot { start, end }),

@@ -142,7 +142,7 @@ export class HistoryChart {
       .filter((alert) => shown.has(alert.series))
       .map((alert) => ({
         value: [Date.parse(alert.slot?.start ?? alert.observed_at), Number(alert.price)],
-        symbolRotate: Number(alert.percent ?? -1) <= 0 ? 180 : 0,
+        symbolRotate: (alert.side ? alert.side === "below" : Number(alert.percent ?? -1) <= 0) ? 180 : 0,
         itemStyle: { color: alert.transition === "resolved" ? colour("--soft") : Number(alert.percent ?? -1) <= 0 ? colour("--down") : colour("--up") },
       }));
     return { id: "alerts", type: "scatter", data, symbol: "triangle", symbolSize: [11, 9], z: 5, itemStyle: { borderColor: colour("--surface"), borderWidth: 1 }, emphasis: { disabled: true }, tooltip: { show: false } };
