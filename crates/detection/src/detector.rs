@@ -116,9 +116,9 @@ impl Detector {
     pub fn due(&self, state: &ItemState, tick: &Tick<'_>) -> bool {
         let quote = state.quote.as_ref().map(|quote| tick.at.since(quote.observed_at) > STATE_RETENTION);
         let schedule = state.schedule.as_ref().map(|schedule| {
-            (self.starts && schedule.under_way(tick.at.max(schedule.newest)))
-                || schedule.forgettable(tick.at)
-                || schedule.expired(tick.at)
+            // As `tick` sees it: time does not run backwards for a schedule.
+            let now = tick.at.max(schedule.newest);
+            (self.starts && schedule.under_way(now)) || schedule.forgettable(now) || schedule.expired(tick.at)
         });
         quote.unwrap_or(false) || schedule.unwrap_or(false) || (quote.is_none() && schedule.is_none())
     }
