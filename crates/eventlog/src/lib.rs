@@ -15,12 +15,14 @@
 //! - A worker that lost its partition cannot write any more (fencing).
 
 mod interface;
+mod stop;
 mod table;
 
 pub mod embedded;
 
 pub use interface::{
-    Append, Appended, Batch, Error, EventLog, Fold, Listening, LogStatus, Member, Out, Ownership,
-    PartitionLag, Position, Record, Restored, Result, Sink, Stop, Topic, Write,
+    Append, Appended, Batch, Error, EventLog, Fold, LogStatus, Member, Out, Ownership, PartitionLag,
+    Position, Record, Restored, Result, Sink, Topic, Write,
 };
+pub use stop::{Listening, Stop};
 pub use table::Table;
