@@ -31,7 +31,7 @@ pub(crate) fn docs() -> Result<bool> {
 /// # Errors
 /// When Chromium is missing and cannot be installed, or cargo cannot be run.
 pub(crate) fn screenshots() -> Result<bool> {
-    if !crate::provision::all()? {
+    if !crate::provision::get(&[crate::provision::Program::Chromium])? {
         return Ok(false);
     }
     let mut command = run::cargo(["test", "-p", "pricemonitor-dashboard", "--test", "browser"]);

@@ -54,6 +54,8 @@ enum Chore {
     Lint,
     /// What a CI machine runs: lint, then test
     Ci,
+    /// Gets what tests need beside the toolchain, once for a machine; fetches only what is missing
+    Provision(provision::Arguments),
     /// Writes the generated documents anew (the manifest's reference and its like)
     Docs,
     /// Takes the pictures under docs/screenshots anew, in headless Chromium
@@ -82,6 +84,7 @@ fn start(arguments: &Arguments) -> Result<bool> {
         Chore::Test(arguments) => test::run(arguments),
         Chore::Lint => lint::run(),
         Chore::Ci => Ok(lint::run()? && test::run(&test::Arguments::default())?),
+        Chore::Provision(arguments) => provision::run(arguments),
         Chore::Docs => chores::docs(),
         Chore::Screenshots => chores::screenshots(),
         Chore::Bench(arguments) => bench::run(arguments),

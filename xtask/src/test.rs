@@ -121,7 +121,7 @@ impl Run {
         let mut report =
             Report { stage, ok: false, took: Duration::ZERO, totals: Totals::default(), alone: Vec::new() };
         let done = match stage {
-            Stage::Provision => provision::all(),
+            Stage::Provision => provision::get(&[provision::Program::Chromium]),
             Stage::Build => self.build(),
             Stage::Doc => self.doc(&mut report),
             Stage::Docs => docs::check(),

@@ -9,6 +9,7 @@ pub mod http;
 pub mod oracle;
 pub mod place;
 pub mod process;
+pub mod provisioned;
 pub mod read;
 pub mod rng;
 pub mod usage;

@@ -1,0 +1,93 @@
+//! Where `cargo xtask provision` puts real servers, and in which versions. The one list of both: xtask,
+//! which stands on no other package, reads this very file as a module of its own.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+/// A program that is fetched once for a machine and kept in the user's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Its name, as `cargo xtask provision` takes it.
+    pub name: &'static str,
+    /// Its exact version.
+    pub version: &'static str,
+    /// All that decides what the folder holds. A folder made by another recipe is fetched anew.
+    pub recipe: &'static str,
+}
+
+/// Apache Kafka: `lib/*.jar`, and `lib/classes.jsa`, an archive of its loaded classes.
+///
+/// 4.4.0 was published without its tools, hence a pin and never a range. Kafka brings slf4j 1.7, so
+/// that the log binding is `log4j-slf4j-impl`, not the one of slf4j 2.
+pub const KAFKA: Program =
+    Program { name: "kafka", version: "4.3.1", recipe: "kafka 4.3.1, log4j-slf4j-impl 2.25.4, r1" };
+
+/// PostgreSQL: `bin/initdb`, `bin/postgres`, and what they need.
+pub const POSTGRES: Program =
+    Program { name: "postgres", version: "18.6.0", recipe: "postgresql 18.6.0, r1" };
+
+impl Program {
+    /// Its folder, whether it is there or not.
+    ///
+    /// # Errors
+    /// When the user has no cache folder (see [`cache`]).
+    pub fn folder(&self) -> Result<PathBuf> {
+        Ok(cache()?.join(format!("{}-{}", self.name, self.version)))
+    }
+
+    /// The file that is written last: it holds the recipe, and without it a fetch was interrupted.
+    ///
+    /// # Errors
+    /// As for [`Program::folder`].
+    pub fn mark(&self) -> Result<PathBuf> {
+        Ok(self.folder()?.join(".version"))
+    }
+
+    /// Whether it is there, whole and by the present recipe.
+    ///
+    /// # Errors
+    /// As for [`Program::folder`].
+    pub fn is_there(&self) -> Result<bool> {
+        let mark = fs::read_to_string(self.mark()?).unwrap_or_default();
+        Ok(mark.lines().next() == Some(self.recipe))
+    }
+
+    /// Its folder, for those who need it now.
+    ///
+    /// # Errors
+    /// When it is not there; the message is the command that gets it.
+    pub fn provided(&self) -> Result<PathBuf> {
+        let folder = self.folder()?;
+        if !self.is_there()? {
+            bail!(
+                "{} {} is not in {}: get it with `cargo xtask provision {}`",
+                self.name,
+                self.version,
+                folder.display(),
+                self.name
+            );
+        }
+        Ok(folder)
+    }
+}
+
+/// The folder of all programs: `PRICEMONITOR_CACHE`, else for root `/var/cache/pricemonitor` (servers that
+/// refuse to run as root run as another user, who cannot look into root's home), else the user's cache.
+///
+/// # Errors
+/// When there is neither a cache nor a home folder.
+pub fn cache() -> Result<PathBuf> {
+    let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(cache) = named("PRICEMONITOR_CACHE") {
+        return std::path::absolute(&cache)
+            .with_context(|| format!("PRICEMONITOR_CACHE is `{}`: give it a folder", cache.display()));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/cache/pricemonitor"));
+    }
+    let base = named("XDG_CACHE_HOME").or_else(|| Some(named("HOME")?.join(".cache")));
+    Ok(base.context("there is no cache folder: set PRICEMONITOR_CACHE")?.join("pricemonitor"))
+}
