@@ -1,17 +1,21 @@
 //! For tests and benches only: the real binary as a child process, a webhook receiver that can
-//! misbehave, price feeds with a known answer, and readers of what a run left behind.
+//! misbehave, price feeds with a known answer, readers of what a run left behind, and real servers
+//! (Apache Kafka, PostgreSQL) that `cargo xtask provision` has fetched.
 //!
 //! It sees `model` alone, so that what it expects is worked out apart from the code it tests.
 //! Everything it starts ends with the value that started it; every wait has an end.
 
 pub mod feed;
 pub mod http;
+pub mod kafka;
 pub mod oracle;
 pub mod place;
+pub mod postgres;
 pub mod process;
 pub mod provisioned;
 pub mod read;
 pub mod rng;
+pub mod server;
 pub mod usage;
 pub mod wait;
 pub mod webhook;

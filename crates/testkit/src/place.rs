@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// A folder that goes away with the value, unless `PRICEMONITOR_KEEP` is set.
 #[derive(Debug)]
@@ -62,6 +63,28 @@ impl Drop for Place {
 /// When there is none.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A free port of the loopback address for a server that may be killed and started again. It is not one
+/// of those that the system hands out for outgoing connections, so that none takes it meanwhile, and no
+/// other call in this process gets it.
+///
+/// # Errors
+/// When there is none.
+pub fn server_port() -> Result<u16> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that start at the same time begin far apart.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in 0..COUNT {
+        let next = begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("every port from {FIRST} to {} is taken", FIRST + COUNT - 1)
 }
 
 /// Puts `content` in place of the file at once: written beside it, then renamed, as editors do.

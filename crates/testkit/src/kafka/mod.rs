@@ -1,0 +1,177 @@
+//! A real Apache Kafka: one node, broker and controller in one, on loopback ports of its own.
+
+mod properties;
+mod wire;
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::place::{self, Place};
+use crate::process::Process;
+use crate::provisioned::KAFKA;
+use crate::server::{Server, command, joined};
+
+/// A start took 2-5 s, on a busy machine with other JVMs.
+const START: Duration = Duration::from_secs(90);
+/// A controlled end flushes and closes every log.
+const STOP: Duration = Duration::from_secs(30);
+/// A tool is a JVM that connects, works and ends.
+const TOOL: Duration = Duration::from_secs(90);
+
+/// What a broker is like.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Lines of `server.properties` that come last, and so win over the testkit's: names and values.
+    pub properties: Vec<(String, String)>,
+}
+
+/// A running broker. Dropping it kills it and removes its data (unless `PRICEMONITOR_KEEP` is set).
+#[derive(Debug)]
+pub struct Kafka {
+    // First: the server ends before its folder goes.
+    server: Server,
+    place: Place,
+    port: u16,
+}
+
+impl Kafka {
+    /// Starts a fresh one; returns when it answers.
+    ///
+    /// # Errors
+    /// When Kafka is not provisioned, Java is missing, or the broker does not answer within 90 s.
+    pub fn start(options: &Options) -> Result<Kafka> {
+        let place = Place::new()?;
+        let (port, controller) = (place::server_port()?, place::server_port()?);
+        place.write("server.properties", properties::broker(options, place.path(), port, controller))?;
+        place.write("log4j2.properties", properties::LOG)?;
+        format(&place)?;
+        let server = launch(&place)?;
+        let mut kafka = Kafka { server, place, port };
+        kafka.wait_until_ready()?;
+        Ok(kafka)
+    }
+
+    /// `host:port` of the listener without encryption or login, for `bootstrap.servers`.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Port of that listener. It stays the same over restarts.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Process id.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Folder of its data, its settings and its log (the file `log`).
+    pub fn folder(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Everything that it wrote to its log, over all its runs.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn log(&self) -> Result<String> {
+        let bytes = fs::read(self.place.at("log")).context("reading Kafka's log")?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// `kill -9`; returns when it is gone. The data stays.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.kill().map(drop)
+    }
+
+    /// Ends it in good order (SIGTERM). The data stays.
+    ///
+    /// # Errors
+    /// When it does not end within 30 s; it is killed then.
+    pub fn stop(&mut self) -> Result<()> {
+        self.server.stop(Signal::TERM, STOP).map(drop)
+    }
+
+    /// Starts it again on the same data and ports; stops it before if it still runs. Returns when it
+    /// answers.
+    ///
+    /// # Errors
+    /// As for [`Kafka::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.server = launch(&self.place)?;
+        self.wait_until_ready()
+    }
+
+    /// Runs one of Kafka's own tools, a class of `org.apache.kafka.tools` such as `TopicCommand`; what
+    /// it wrote to standard output. A JVM each: 1-3 s.
+    ///
+    /// # Errors
+    /// When it fails or takes longer than 90 s; the message holds what it wrote.
+    pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
+        let mut tool = java(&self.place, "128m")?;
+        tool.arg(format!("org.apache.kafka.tools.{class}")).args(arguments);
+        run(&mut tool, class)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let port = self.port;
+        self.server.wait_until_ready(START, || wire::has_broker(port)).map(drop)
+    }
+}
+
+/// Java with Kafka's class path and the flags that all its programs share.
+fn java(place: &Place, heap: &str) -> Result<Command> {
+    let lib = KAFKA.provided()?.join("lib");
+    let mut java = command("java", None);
+    // Loaded classes come from the archive that provisioning made, where there is one. The JVM's own
+    // warnings (of an archive made by another Java) would go to standard output.
+    java.args(["-XX:+UseSerialGC", "-Xlog:disable", "-Xlog:all=error:stderr", "-Xshare:auto"])
+        .arg(joined("-XX:SharedArchiveFile=", &lib.join("classes.jsa")))
+        .arg(format!("-Xmx{heap}"))
+        .arg(joined("-Dlog4j2.configurationFile=", &place.at("log4j2.properties")))
+        .arg("-cp")
+        .arg(lib.join("*"));
+    Ok(java)
+}
+
+fn launch(place: &Place) -> Result<Server> {
+    let mut broker = java(place, "256m")?;
+    broker.arg("kafka.Kafka").arg(place.at("server.properties"));
+    Server::start("Kafka", broker, &place.at("log"))
+}
+
+/// Prepares the data folder, as a KRaft node needs it before its first start.
+fn format(place: &Place) -> Result<()> {
+    let mut tool = java(place, "128m")?;
+    tool.args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id(), "--config"])
+        .arg(place.at("server.properties"));
+    run(&mut tool, "StorageTool").map(drop)
+}
+
+fn run(command: &mut Command, name: &str) -> Result<String> {
+    let finished = Process::start(command)?.wait(TOOL).with_context(|| format!("Kafka's {name}"))?;
+    if !finished.status.success() {
+        bail!("Kafka's {name} failed ({}):\n{}", finished.status, finished.output.all());
+    }
+    Ok(finished.output.stdout)
+}
+
+/// A fresh id: 16 bytes in Base64 for URLs, of which hexadecimal digits are a part. The last digit holds
+/// two bits only.
+fn cluster_id() -> String {
+    // A hasher of the standard library is keyed at random.
+    let random = || RandomState::new().hash_one(());
+    let digits = format!("{:016x}{:016x}", random(), random());
+    digits.chars().take(21).chain(['A']).collect()
+}

@@ -1,0 +1,59 @@
+//! The broker's settings.
+
+use std::path::Path;
+
+use super::Options;
+
+/// Warnings go to the log file, through standard error.
+pub(super) const LOG: &str = "\
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+appender.console.type=Console
+appender.console.name=console
+appender.console.target=SYSTEM_ERR
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
+logger.start.name=kafka.server.KafkaRaftServer
+logger.start.level=INFO
+";
+
+/// `server.properties` for one node whose folder is `place`.
+///
+/// The session is short (the default is 9 s): a restarted broker is let in again only when that of its
+/// predecessor has run out, which took 12 s. Everything internal is small, and has one copy. Topics are
+/// made by those who want them, with the number of partitions that they mean.
+pub(super) fn broker(options: &Options, place: &Path, port: u16, controller: u16) -> String {
+    let mut text = format!(
+        "\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+log.segment.bytes=67108864
+num.network.threads=2
+num.io.threads=2
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=300
+",
+        data = place.join("data").display()
+    );
+    for (name, value) in &options.properties {
+        text += &format!("{name}={value}\n");
+    }
+    text
+}
