@@ -138,6 +138,7 @@ fn a_folder_that_cannot_be_written_is_a_clear_error() {
         assert!(matches!(error, Error::Storage(_)), "{error:?}");
         let text = error.to_string();
         assert!(text.contains(&*dir.to_string_lossy()) && text.contains("--data-dir"), "{text}");
+        assert_eq!(text.contains("is a file"), dir == file, "{text}");
     }
 }
 

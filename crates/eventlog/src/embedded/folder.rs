@@ -71,6 +71,12 @@ fn in_use(dir: &Path, file: &mut File) -> Error {
 }
 
 fn unusable(dir: &Path, error: &std::io::Error) -> Error {
+    if dir.exists() && !dir.is_dir() {
+        return Error::Storage(format!(
+            "the data folder `{}` is a file: move it away, or choose a folder with --data-dir",
+            dir.display()
+        ));
+    }
     Error::Storage(format!(
         "the data folder `{}` cannot be used ({error}): make it writable for this user, or choose another with --data-dir",
         dir.display()
