@@ -5,6 +5,7 @@
 //! It sees `model` alone, so that what it expects is worked out apart from the code it tests.
 //! Everything it starts ends with the value that started it; every wait has an end.
 
+pub mod certificates;
 pub mod feed;
 pub mod http;
 pub mod kafka;

@@ -1,6 +1,7 @@
 //! A real Apache Kafka: one node, broker and controller in one, on loopback ports of its own.
 
 mod properties;
+mod secure;
 mod wire;
 
 use std::fs;
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+
+pub use secure::Secure;
 
 use crate::place::{self, Place};
 use crate::process::Process;
@@ -29,6 +32,8 @@ const TOOL: Duration = Duration::from_secs(90);
 pub struct Options {
     /// Lines of `server.properties` that come last, and so win over the testkit's: names and values.
     pub properties: Vec<(String, String)>,
+    /// Whether there are listeners with encryption, logins and rights beside the plain one.
+    pub secure: bool,
 }
 
 /// A running broker. Dropping it kills it and removes its data (unless `PRICEMONITOR_KEEP` is set).
@@ -38,6 +43,7 @@ pub struct Kafka {
     server: Server,
     place: Place,
     port: u16,
+    secure: Option<Secure>,
 }
 
 impl Kafka {
@@ -48,11 +54,13 @@ impl Kafka {
     pub fn start(options: &Options) -> Result<Kafka> {
         let place = Place::new()?;
         let (port, controller) = (place::server_port()?, place::server_port()?);
-        place.write("server.properties", properties::broker(options, place.path(), port, controller))?;
+        let secure = options.secure.then(|| Secure::new(&place)).transpose()?;
+        let properties = properties::broker(options, place.path(), port, controller, secure.as_ref());
+        place.write("server.properties", properties)?;
         place.write("log4j2.properties", properties::LOG)?;
-        format(&place)?;
+        format(&place, secure.as_ref())?;
         let server = launch(&place)?;
-        let mut kafka = Kafka { server, place, port };
+        let mut kafka = Kafka { server, place, port, secure };
         kafka.wait_until_ready()?;
         Ok(kafka)
     }
@@ -65,6 +73,11 @@ impl Kafka {
     /// Port of that listener. It stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The listeners that [`Options::secure`] asked for.
+    pub fn secure(&self) -> Option<&Secure> {
+        self.secure.as_ref()
     }
 
     /// Process id.
@@ -152,10 +165,11 @@ fn launch(place: &Place) -> Result<Server> {
 }
 
 /// Prepares the data folder, as a KRaft node needs it before its first start.
-fn format(place: &Place) -> Result<()> {
+fn format(place: &Place, secure: Option<&Secure>) -> Result<()> {
     let mut tool = java(place, "128m")?;
     tool.args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id(), "--config"])
-        .arg(place.at("server.properties"));
+        .arg(place.at("server.properties"))
+        .args(secure.map(Secure::format_arguments).unwrap_or_default());
     run(&mut tool, "StorageTool").map(drop)
 }
 

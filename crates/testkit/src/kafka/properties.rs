@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Options;
+use super::{Options, Secure};
 
 /// Warnings go to the log file, through standard error.
 pub(super) const LOG: &str = "\
@@ -22,7 +22,18 @@ logger.start.level=INFO
 /// The session is short (the default is 9 s): a restarted broker is let in again only when that of its
 /// predecessor has run out, which took 12 s. Everything internal is small, and has one copy. Topics are
 /// made by those who want them, with the number of partitions that they mean.
-pub(super) fn broker(options: &Options, place: &Path, port: u16, controller: u16) -> String {
+pub(super) fn broker(
+    options: &Options,
+    place: &Path,
+    port: u16,
+    controller: u16,
+    secure: Option<&Secure>,
+) -> String {
+    let plain = format!("PLAINTEXT://127.0.0.1:{port}");
+    let advertised = match secure {
+        Some(secure) => format!("{plain},{}", secure.listeners()),
+        None => plain,
+    };
     let mut text = format!(
         "\
 process.roles=broker,controller
@@ -30,9 +41,10 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={advertised},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,\
+             SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs={data}
 log.segment.bytes=67108864
 num.network.threads=2
@@ -52,6 +64,8 @@ broker.heartbeat.interval.ms=300
 ",
         data = place.join("data").display()
     );
+    text += &secure.map(|secure| secure.properties(place)).unwrap_or_default();
+    // Of two lines with one name, Java reads the last.
     for (name, value) in &options.properties {
         text += &format!("{name}={value}\n");
     }

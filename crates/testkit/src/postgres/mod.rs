@@ -1,5 +1,7 @@
 //! A real PostgreSQL on a loopback port of its own.
 
+mod secure;
+
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::Path;
@@ -8,6 +10,8 @@ use std::time::Duration;
 use ::postgres::{Config, NoTls, SimpleQueryMessage};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+
+pub use secure::Secure;
 
 use crate::place::{self, Place};
 use crate::process::Process;
@@ -26,6 +30,8 @@ const ADMIN: &str = "postgres";
 pub struct Options {
     /// Settings that win over the testkit's: names and values, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
+    /// Whether everybody but the role `postgres` must come with TLS and a password.
+    pub secure: bool,
 }
 
 /// A running server. Dropping it kills it and removes its data (unless `PRICEMONITOR_KEEP` is set).
@@ -37,6 +43,7 @@ pub struct Postgres {
     port: u16,
     user: Option<User>,
     options: Options,
+    secure: Option<Secure>,
 }
 
 impl Postgres {
@@ -54,9 +61,16 @@ impl Postgres {
         }
         let port = place::server_port()?;
         init(&place, user)?;
+        let secure = options.secure.then(|| Secure::new(&place, user)).transpose()?;
+        if let Some(secure) = &secure {
+            secure.admit(&place.at("data"))?;
+        }
         let server = launch(&place, user, port, options)?;
-        let mut postgres = Postgres { server, place, port, user, options: options.clone() };
+        let mut postgres = Postgres { server, place, port, user, options: options.clone(), secure };
         postgres.wait_until_ready()?;
+        for statement in postgres.secure().map(Secure::statements).into_iter().flatten() {
+            postgres.rows(&statement)?;
+        }
         Ok(postgres)
     }
 
@@ -68,6 +82,11 @@ impl Postgres {
     /// Address of a database for the role `postgres`, which needs no password.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{ADMIN}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// What [`Options::secure`] asked for.
+    pub fn secure(&self) -> Option<&Secure> {
+        self.secure.as_ref()
     }
 
     /// Process id of the server's first process.
@@ -158,7 +177,9 @@ fn launch(place: &Place, user: Option<User>, port: u16, options: &Options) -> Re
         ("fsync", "off"),
     ];
     let given = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in own.into_iter().chain(given) {
+    let secure = if options.secure { Secure::settings(place) } else { Vec::new() };
+    let secure = secure.iter().map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in own.into_iter().chain(secure).chain(given) {
         server.arg("-c").arg(format!("{name}={value}"));
     }
     Server::start("PostgreSQL", server, &place.at("log"))
