@@ -37,7 +37,8 @@ fn topics(kafka: &Kafka, bootstrap: &str, settings: &str) -> anyhow::Result<Stri
 #[test]
 fn a_secure_kafka_lets_in_logins_and_certificates_and_shows_what_they_have_a_right_to() {
     let nothing_without_right = ("allow.everyone.if.no.acl.found".to_owned(), "false".to_owned());
-    let options = kafka::Options { secure: true, properties: vec![nothing_without_right] };
+    let options =
+        kafka::Options { secure: true, properties: vec![nothing_without_right], ..Default::default() };
     let kafka = Kafka::start(&options).unwrap();
     let secure = kafka.secure().unwrap();
     let plain = kafka.bootstrap();
