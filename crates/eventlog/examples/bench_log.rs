@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Layout, Options};
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
 use pricemonitor_eventlog::{
-    Append, Batch, EventLog, Fold, Member, Out, Position, Restored, Result, Sink, Stop, Table, Topic, Write,
+    Append, Batch, EventLog, Fold, Layout, Member, Out, Position, Restored, Result, Sink, Stop, Table, Topic,
+    Write,
 };
 use pricemonitor_model::MonitorId;
 

@@ -15,14 +15,18 @@
 //! - A worker that lost its partition cannot write any more (fencing).
 
 mod interface;
+mod layout;
 mod stop;
 mod table;
 
 pub mod embedded;
+pub mod kafka;
 
 pub use interface::{
     Append, Appended, Batch, Error, EventLog, Fold, LogStatus, Member, Out, Ownership, PartitionLag,
     Position, Record, Restored, Result, Sink, Topic, Write,
 };
+pub use layout::Layout;
+pub(crate) use layout::{LARGEST, LARGEST_BATCH};
 pub use stop::{Listening, Stop};
 pub use table::Table;

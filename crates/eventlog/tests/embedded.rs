@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use conformance::workers::{Counter, Notes, all, fold_all, restored, sink_until, values};
 use conformance::{append, lag, member, noise, producer, record};
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Keep, Layout, Options, Retention};
-use pricemonitor_eventlog::{Append, Error, EventLog, Position, Stop, Topic, Write};
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Keep, Options, Retention};
+use pricemonitor_eventlog::{Append, Error, EventLog, Layout, Position, Stop, Topic, Write};
 use pricemonitor_model::{MonitorId, Time};
 
 fn open(dir: &Path) -> EmbeddedStore {

@@ -6,7 +6,8 @@ mod conformance;
 use std::cell::{Cell, RefCell};
 
 use conformance::Bed;
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Layout, Options};
+use pricemonitor_eventlog::Layout;
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
 use pricemonitor_model::MonitorId;
 
 struct Embedded {

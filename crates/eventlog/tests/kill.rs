@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use conformance::workers::{Counter, all, fold_all, restored};
 use conformance::{gained, member, record};
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Layout, Options};
-use pricemonitor_eventlog::{Append, EventLog, Stop, Topic, Write};
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
+use pricemonitor_eventlog::{Append, EventLog, Layout, Stop, Topic, Write};
 use pricemonitor_model::MonitorId;
 
 const FOLDER: &str = "PRICEMONITOR_TEST_KILL_FOLDER";

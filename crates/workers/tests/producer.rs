@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pricemonitor_config::{KeySpec, SourceKind, SourceSettings};
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Layout, Options};
-use pricemonitor_eventlog::{Append, EventLog, Member, Stop};
+use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
+use pricemonitor_eventlog::{Append, EventLog, Layout, Member, Stop};
 use pricemonitor_model::{Decimal, Labels, MonitorId, Observation, Time};
 use pricemonitor_sources::{Poll, Snapshot, Source, SourceError};
 use pricemonitor_testkit::wait;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use pricemonitor_eventlog::embedded::{EmbeddedStore, Layout, Options};
-use pricemonitor_eventlog::{Batch, EventLog, Fold, Member, Out, Position, Restored, Result, Sink, Topic};
+use pricemonitor_eventlog::embedded::{EmbeddedStore, Options};
+use pricemonitor_eventlog::{
+    Batch, EventLog, Fold, Layout, Member, Out, Position, Restored, Result, Sink, Topic,
+};
 use pricemonitor_model::MonitorId;
 use pricemonitor_testkit::wait;
 use pricemonitor_workers::supervise::Worker;

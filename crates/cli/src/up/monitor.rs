@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pricemonitor_config::Monitor;
-use pricemonitor_eventlog::embedded::{EmbeddedLog, Layout};
-use pricemonitor_eventlog::{EventLog, Member, Stop, Topic};
+use pricemonitor_eventlog::embedded::EmbeddedLog;
+use pricemonitor_eventlog::{EventLog, Layout, Member, Stop, Topic};
 use pricemonitor_model::{Condition, LevelAt};
 use pricemonitor_sources::Context;
 use pricemonitor_store::HistoryWriter;

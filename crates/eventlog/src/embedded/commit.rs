@@ -11,10 +11,8 @@ use super::core::{Fault, locked};
 use super::frame::{self, Blob};
 use super::monitor::Monitor;
 use super::schema;
-use crate::{Error, Result, Topic, Write};
+use crate::{Error, LARGEST, Result, Topic, Write};
 
-/// The largest key and value together, in bytes.
-const LARGEST: usize = 8 * 1024 * 1024;
 /// How often sinks' positions go along with a transaction.
 const HINTS: Duration = Duration::from_secs(1);
 

@@ -41,5 +41,5 @@ mod trouble;
 
 pub use appender::EmbeddedAppender;
 pub use log::EmbeddedLog;
-pub use options::{Clock, Durability, Keep, Layout, Options, Retention};
+pub use options::{Clock, Durability, Keep, Options, Retention};
 pub use store::EmbeddedStore;

@@ -11,19 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::bell::Bell;
 use super::core::{Core, Fault, locked};
 use super::group::Groups;
-use super::options::Layout;
 use super::schema;
-use crate::{Error, Position, Result, Topic};
-
-/// Every topic with the name it has in the file and in default names.
-pub(super) const TOPICS: [(Topic, &str, &str); 6] = [
-    (Topic::Raw, "raw", "raw_prices"),
-    (Topic::Processed, "processed", "processed_prices"),
-    (Topic::Alerts, "alerts", "price_alerts"),
-    (Topic::Checkpoints, "checkpoints", "checkpoints"),
-    (Topic::State, "state", "state"),
-    (Topic::DeadLetters, "dead_letters", "dead_letters"),
-];
+use crate::layout::TOPICS;
+use crate::{Error, Layout, Position, Result, Topic};
 
 /// What the handles and loops of one monitor share.
 #[derive(Debug)]
@@ -169,8 +159,8 @@ fn topics(
     now: Time,
 ) -> std::result::Result<(), Fault> {
     for (topic, part, _) in TOPICS {
-        let partitions = partitions(topic, layout);
-        let name = name(id, topic, layout);
+        let partitions = layout.partitions(topic);
+        let name = layout.name(id, topic);
         let found: Option<(i64, u32)> = tx
             .query_row(
                 "SELECT id, partitions FROM topics WHERE monitor = ? AND topic = ?",
@@ -224,15 +214,6 @@ fn make(
     Ok(())
 }
 
-fn partitions(topic: Topic, layout: &Layout) -> u32 {
-    if topic == Topic::DeadLetters { 1 } else { layout.partitions }
-}
-
-fn name(id: &MonitorId, topic: Topic, layout: &Layout) -> String {
-    let (_, part, default) = TOPICS[topic as usize];
-    layout.names.get(part).cloned().unwrap_or_else(|| format!("{id}.{default}"))
-}
-
 fn loaded(conn: &Connection, core: &Arc<Core>, id: &MonitorId, layout: &Layout) -> rusqlite::Result<Monitor> {
     let (mut topics, mut streams, mut last_at) = (Vec::new(), Vec::new(), 0);
     for (topic, part, _) in TOPICS {
@@ -242,9 +223,9 @@ fn loaded(conn: &Connection, core: &Arc<Core>, id: &MonitorId, layout: &Layout) 
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         topics.push(TopicInfo {
-            name: name(id, topic, layout),
+            name: layout.name(id, topic),
             incarnation: Incarnation(incarnation as u64),
-            partitions: partitions(topic, layout),
+            partitions: layout.partitions(topic),
             first: streams.len(),
         });
         let mut rows = conn.prepare_cached(

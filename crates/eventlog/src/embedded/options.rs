@@ -1,6 +1,5 @@
 //! What a person may set about the embedded log.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -103,15 +102,4 @@ pub struct Keep {
     pub age: Duration,
     /// Size of the topic's records.
     pub bytes: u64,
-}
-
-/// The shape of a monitor's log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
-    /// Partitions of every topic (dead letters have one), 1 to 1024. Cannot be changed later.
-    pub partitions: u32,
-    /// Names for topics by their part: `raw`, `processed`, `alerts`, `checkpoints`, `state`,
-    /// `dead_letters`. Without one a topic is called `<monitor id>.<default name>`. Here a name is
-    /// what messages call the topic; it may be changed.
-    pub names: BTreeMap<&'static str, String>,
 }

@@ -11,9 +11,9 @@ use super::core::{Core, locked};
 use super::folder::FolderLock;
 use super::log::EmbeddedLog;
 use super::monitor::Monitor;
-use super::options::{Layout, Options};
+use super::options::Options;
 use super::{retention, schema};
-use crate::{Error, Result, Stop};
+use crate::{Error, Layout, Result, Stop};
 
 /// Name of the file in the data folder.
 const FILE: &str = "log.sqlite";

@@ -134,13 +134,21 @@ pub fn sources_move_between_appenders_with_their_checkpoints(bed: &impl Bed) {
         one.append(source, &[record(source, "1")], Some(source.as_bytes())).unwrap();
     }
     let mut two = log.appender(&member("producer", "two")).unwrap();
-    let lost = loop {
-        two.poll(Duration::ZERO).unwrap();
-        if let Some(Ownership::Lost { partitions }) = one.poll(Duration::from_millis(50)).unwrap() {
-            break partitions;
+    // Both are polled all the time, as workers do it: an engine may need either for a move.
+    let (mut lost, mut got) = (None, None);
+    until("half of the sources have moved", || {
+        if let Some(Ownership::Lost { partitions }) = one.poll(Duration::from_millis(20)).unwrap() {
+            lost = Some(partitions);
         }
-    };
-    let (partitions, checkpoints) = gained(&mut two);
+        match two.poll(Duration::from_millis(20)).unwrap() {
+            Some(Ownership::Gained { partitions, checkpoints, .. }) if !partitions.is_empty() => {
+                got = Some((partitions, checkpoints));
+            }
+            _ => {}
+        }
+        lost.is_some() && got.is_some()
+    });
+    let ((partitions, checkpoints), lost) = (got.unwrap(), lost.unwrap());
     assert_eq!(partitions, lost);
     assert_eq!(partitions.len(), 2, "equal shares");
     let moved: BTreeMap<_, _> = checkpoints.into_iter().collect();

@@ -1,0 +1,130 @@
+//! How clients of the cluster are configured.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+
+use crate::LARGEST_BATCH;
+
+/// Where the cluster is, and how to be let in.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// `host:port`, several with commas.
+    pub bootstrap_servers: String,
+    /// Properties of librdkafka for the connection, such as `security.protocol`. May hold secrets.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be passwords and keys.
+        let names: Vec<&String> = self.properties.keys().collect();
+        f.debug_struct("Connection")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("properties", &names)
+            .finish()
+    }
+}
+
+/// How long a member may be silent before others take its partitions (milliseconds). A transaction may
+/// last no longer: a dead member must not hold back readers for longer than it holds its partitions.
+const SESSION: &str = "6000";
+
+impl Connection {
+    /// What all clients share.
+    fn base(&self, name: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (property, value) in &self.properties {
+            config.set(property, value);
+        }
+        config
+            .set("bootstrap.servers", &self.bootstrap_servers)
+            .set("client.id", format!("pricemonitor-{name}"))
+            // A cluster that restarts is found again within a second, not within ten.
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "1000");
+        config
+    }
+
+    /// Asks about topics, and makes them.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.base("admin")
+    }
+
+    /// Asks where partitions end, whatever is committed of them.
+    pub(super) fn asker(&self) -> ClientConfig {
+        let mut config = self.base("asker");
+        config.set("isolation.level", "read_uncommitted");
+        config
+    }
+
+    /// Reads partitions that it is told, outside of any group.
+    pub(super) fn reader(&self) -> ClientConfig {
+        let mut config = self.base("reader");
+        config
+            // librdkafka wants a name even where no group is joined; nothing is ever committed to it.
+            .set("group.id", "pricemonitor-reader")
+            .set("enable.partition.eof", "true");
+        reading(&mut config);
+        config
+    }
+
+    /// A member of a group.
+    pub(super) fn member(&self, group: &str, instance: &str) -> ClientConfig {
+        let mut config = self.base(instance);
+        config
+            .set("group.id", group)
+            // Static membership (KIP-345): a restarted process has its partitions back at once.
+            .set("group.instance.id", instance)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", SESSION)
+            .set("heartbeat.interval.ms", "1500");
+        reading(&mut config);
+        config
+    }
+
+    /// A producer of transactions. A second one of the same name fences the first (KIP-98).
+    pub(super) fn producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.base(transactional_id);
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", SESSION)
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("message.max.bytes", LARGEST_BATCH)
+            .set("linger.ms", "1")
+            // As Java's: the same key falls into the same partition, whoever writes it.
+            .set("partitioner", "murmur2_random")
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", "65536");
+        config
+    }
+}
+
+fn reading(config: &mut ClientConfig) {
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        // A position outside of the log is an operator's decision.
+        .set("auto.offset.reset", "error")
+        .set("fetch.wait.max.ms", "20")
+        // The default of a second stalls a fast reader whenever its queue was full.
+        .set("fetch.queue.backoff.ms", "20")
+        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.min.messages", "100000");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_connection_are_not_shown() {
+        let properties = [("sasl.password".to_owned(), "hunter2".to_owned())].into();
+        let connection = Connection { bootstrap_servers: "k:9092".to_owned(), properties };
+        let shown = format!("{connection:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The Kafka engine: every topic of the log is a topic of a cluster.
+//!
+//! For any number of processes. What the embedded engine has from SQLite's transactions comes here from Kafka's
+//! (KIP-98, KIP-447): records, state, checkpoints and the group's offsets become visible together, and a member that
+//! was replaced is fenced, by its transactional id or by the generation of its group.
+//!
+//! # Guarantees
+//! - An append that returned, and a transaction that was told `committed`, is acknowledged by all in-sync replicas.
+//! - Readers see committed records only.
+//! - The state partition says itself where the fold stands ([`meta`]); the group's offsets are for fencing and for
+//!   tools that show lag. Deleting them changes nothing.
+//!
+//! # Assumptions
+//! - The topics exist, as [`setup`] makes them. The engine never makes or changes one.
+
+mod appender;
+mod client;
+mod fold;
+mod lag;
+mod log;
+mod membership;
+mod meta;
+mod restore;
+mod setup;
+mod sink;
+mod transaction;
+mod trouble;
+
+pub use appender::KafkaAppender;
+pub use client::Connection;
+pub use log::{KafkaLog, Options};
+pub use setup::{Setup, setup, teardown};
