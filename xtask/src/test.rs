@@ -34,6 +34,8 @@ enum Stage {
     Doc,
     /// The real binary: kill -9 under load, stop signals, bad input, secrets
     E2e,
+    /// Real servers: Kafka and PostgreSQL
+    Servers,
     /// The web page in headless Chromium
     Browser,
     /// Documents agree with the code: links, promises and the tests that prove them
@@ -41,8 +43,16 @@ enum Stage {
 }
 
 impl Stage {
-    const ALL: [Stage; 7] =
-        [Stage::Provision, Stage::Build, Stage::Unit, Stage::Doc, Stage::E2e, Stage::Browser, Stage::Docs];
+    const ALL: [Stage; 8] = [
+        Stage::Provision,
+        Stage::Build,
+        Stage::Unit,
+        Stage::Doc,
+        Stage::E2e,
+        Stage::Servers,
+        Stage::Browser,
+        Stage::Docs,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -51,6 +61,7 @@ impl Stage {
             Stage::Unit => "unit",
             Stage::Doc => "doc",
             Stage::E2e => "e2e",
+            Stage::Servers => "servers",
             Stage::Browser => "browser",
             Stage::Docs => "docs",
         }
@@ -59,8 +70,8 @@ impl Stage {
     /// Whether `--only` this stage still needs `other` first.
     fn needs(self, other: Stage) -> bool {
         match other {
-            Stage::Provision => self == Stage::Browser,
-            Stage::Build => matches!(self, Stage::Unit | Stage::E2e | Stage::Browser),
+            Stage::Provision => matches!(self, Stage::Servers | Stage::Browser),
+            Stage::Build => matches!(self, Stage::Unit | Stage::E2e | Stage::Servers | Stage::Browser),
             _ => false,
         }
     }
@@ -69,6 +80,7 @@ impl Stage {
     fn of(target: &Target) -> Stage {
         match (target.package.as_str(), target.kind.as_str(), target.name.as_str()) {
             ("pricemonitor", "test", _) => Stage::E2e,
+            (_, "test", name) if name == "servers" || name.starts_with("kafka_") => Stage::Servers,
             ("pricemonitor-dashboard", "test", "browser") => Stage::Browser,
             _ => Stage::Unit,
         }
@@ -121,11 +133,11 @@ impl Run {
         let mut report =
             Report { stage, ok: false, took: Duration::ZERO, totals: Totals::default(), alone: Vec::new() };
         let done = match stage {
-            Stage::Provision => provision::get(&[provision::Program::Chromium]),
+            Stage::Provision => provision::run(&provision::Arguments::default()),
             Stage::Build => self.build(),
             Stage::Doc => self.doc(&mut report),
             Stage::Docs => docs::check(),
-            Stage::Unit | Stage::E2e | Stage::Browser => self.programs(&mut report),
+            Stage::Unit | Stage::E2e | Stage::Servers | Stage::Browser => self.programs(&mut report),
         };
         report.took = began.elapsed();
         match done {
@@ -168,9 +180,9 @@ impl Run {
         }
         let mut ok = true;
         for target in mine {
-            if self.quick && report.stage == Stage::Browser {
+            if self.quick && matches!(report.stage, Stage::Servers | Stage::Browser) {
                 let tests = target.count()?;
-                println!("{tests} tests of {} skipped: --quick runs no browser", target.name);
+                println!("{tests} tests of {} skipped: --quick runs no servers and no browser", target.name);
                 report.totals.skipped += tests;
                 continue;
             }

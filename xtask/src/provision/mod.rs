@@ -19,7 +19,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 /// What `cargo xtask provision` takes.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Arguments {
     /// What to get; without any, all of them
     #[arg(value_name = "PROGRAM")]
