@@ -28,6 +28,20 @@ pub enum Direction {
     Late,
 }
 
+impl Direction {
+    /// Its word on the wire and in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::First => "first",
+            Direction::Unchanged => "unchanged",
+            Direction::Drop => "drop",
+            Direction::Rise => "rise",
+            Direction::Revised => "revised",
+            Direction::Late => "late",
+        }
+    }
+}
+
 /// One processed event: exactly one for every admitted observation, on the topic
 /// `processed_prices`, keyed like the observation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

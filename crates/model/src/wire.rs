@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::event::PriceEvent;
+use crate::fast;
+use crate::letter::{DeadLetter, Retried};
 use crate::observation::Observation;
 use crate::tick::Tick;
 
@@ -23,6 +25,17 @@ pub enum Raw<'a> {
     Observation(Observation<'a>),
     /// A look at a source.
     Tick(Tick<'a>),
+    /// Some other kind; to be skipped.
+    Other,
+}
+
+/// A record of the dead letter topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnDeadLetters<'a> {
+    /// A raw record that could not be acted on.
+    Letter(DeadLetter<'a>),
+    /// A letter was put back.
+    Retried(Retried),
     /// Some other kind; to be skipped.
     Other,
 }
@@ -69,6 +82,12 @@ impl Kind for PriceEvent<'_> {
 impl Kind for Alert<'_> {
     const KIND: &'static str = "alert";
 }
+impl Kind for DeadLetter<'_> {
+    const KIND: &'static str = "dead_letter";
+}
+impl Kind for Retried {
+    const KIND: &'static str = "retried";
+}
 
 fn write<T: Kind>(body: &T, out: &mut Vec<u8>) {
     // A `Vec` cannot refuse a write, and every map key here is text.
@@ -88,12 +107,30 @@ pub fn write_tick(tick: &Tick<'_>, out: &mut Vec<u8>) {
 
 /// Appends a processed event to `out`.
 pub fn write_event(event: &PriceEvent<'_>, out: &mut Vec<u8>) {
+    if !fast::write_event(event, out) {
+        write(event, out);
+    }
+}
+
+/// Appends an event as every other record is written.
+#[cfg(test)]
+pub(crate) fn write_generally(event: &PriceEvent<'_>, out: &mut Vec<u8>) {
     write(event, out);
 }
 
 /// Appends an alert to `out`.
 pub fn write_alert(alert: &Alert<'_>, out: &mut Vec<u8>) {
     write(alert, out);
+}
+
+/// Appends a dead letter to `out`.
+pub fn write_dead_letter(letter: &DeadLetter<'_>, out: &mut Vec<u8>) {
+    write(letter, out);
+}
+
+/// Appends the mark of a letter that was put back to `out`.
+pub fn write_retried(retried: &Retried, out: &mut Vec<u8>) {
+    write(retried, out);
 }
 
 fn head(value: &[u8]) -> Result<Head<'_>, WireError> {
@@ -106,6 +143,9 @@ fn head(value: &[u8]) -> Result<Head<'_>, WireError> {
 /// # Errors
 /// [`WireError`]; never a panic, whatever the bytes.
 pub fn read_raw(value: &[u8]) -> Result<Raw<'_>, WireError> {
+    if let Some(observation) = fast::read_observation(value) {
+        return Ok(Raw::Observation(observation));
+    }
     match &*head(value)?.kind {
         "observation" => Ok(Raw::Observation(serde_json::from_slice(value)?)),
         "tick" => Ok(Raw::Tick(serde_json::from_slice(value)?)),
@@ -132,6 +172,18 @@ pub fn read_alert(value: &[u8]) -> Result<Option<Alert<'_>>, WireError> {
     match &*head(value)?.kind {
         Alert::KIND => Ok(Some(serde_json::from_slice(value)?)),
         _ => Ok(None),
+    }
+}
+
+/// Reads a record of the dead letter topic.
+///
+/// # Errors
+/// [`WireError`].
+pub fn read_dead_letters(value: &[u8]) -> Result<OnDeadLetters<'_>, WireError> {
+    match &*head(value)?.kind {
+        DeadLetter::KIND => Ok(OnDeadLetters::Letter(serde_json::from_slice(value)?)),
+        Retried::KIND => Ok(OnDeadLetters::Retried(serde_json::from_slice(value)?)),
+        _ => Ok(OnDeadLetters::Other),
     }
 }
 
