@@ -26,8 +26,8 @@ pub use load::{clashes, load};
 pub use problem::{Problem, Problems};
 pub use secrets::{SecretError, SecretRef, SecretString, SecretValue, Secrets};
 pub use settings::{
-    ChannelKind, ChannelSettings, CsvSettings, Monitor, ReaderSettings, SourceKind, SourceSettings,
-    WebhookUrl,
+    ChannelKind, ChannelSettings, CsvSettings, KafkaSettings, Monitor, ReaderSettings, SourceKind,
+    SourceSettings, WebhookUrl,
 };
 pub use spec::{Format, KeySpec, MappingInput, PriceMonitor, PriceMonitorSpec, SimulatorSpec};
 pub use validate::duration;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::patterns;
+use crate::spec::{ConfigMapRef, ObjectRef, patterns};
 
 /// A value that is kept in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +33,13 @@ pub struct SecretRef {
     /// Key in the Secret: letters, digits, `-`, `_` and `.`.
     #[schemars(regex(pattern = patterns::KEY), length(min = 1, max = 253))]
     pub key: String,
+}
+
+impl SecretRef {
+    /// A key of a Secret that a manifest names as a whole.
+    pub fn of(secret: &ObjectRef, key: &str) -> SecretRef {
+        SecretRef { name: secret.name.clone(), key: key.to_owned() }
+    }
 }
 
 /// Whether `name` can be the name of a Secret (or a ConfigMap): lower-case letters, digits, `-` and
@@ -128,6 +135,34 @@ pub enum SecretError {
 }
 
 impl Secrets {
+    /// The text of a key of a ConfigMap: the file `<secrets dir>/_configmaps/<name>/<key>`. No Secret is called
+    /// so, as names have no `_`.
+    ///
+    /// # Errors
+    /// As for [`Secrets::resolve`].
+    pub fn config_map(&self, reference: &ConfigMapRef) -> Result<String, SecretError> {
+        let ConfigMapRef { name, key } = reference;
+        if !valid_name(name) || !valid_key(key) {
+            let shown = |text: &str| crate::nearest::shown(text);
+            return Err(SecretError::Name { name: shown(name), key: shown(key) });
+        }
+        let missing = |remedy| SecretError::Missing { name: name.clone(), key: key.clone(), remedy };
+        let Some(dir) = &self.dir else {
+            return Err(missing("a folder that --secrets-dir names, below `_configmaps`".to_owned()));
+        };
+        let path = dir.join("_configmaps").join(name).join(key);
+        match read(&path) {
+            Ok(text) => Ok(text.0),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(missing(format!("the file {}", path.display())))
+            }
+            Err(error) => {
+                let why = format!("{}: {error}", path.display());
+                Err(SecretError::Unreadable { name: name.clone(), key: key.clone(), why })
+            }
+        }
+    }
+
     /// The text behind a reference, without trailing line ends. The file comes before the variable.
     ///
     /// # Errors

@@ -8,13 +8,18 @@ use std::time::Duration;
 use pricemonitor_model::{Admission, MonitorId, Rule};
 
 use crate::secrets::SecretRef;
-use crate::spec::{Format, KeySpec, MappingInput, SimulatorSpec};
+use crate::spec::{
+    AuthenticationSpec, DeletionPolicy, Format, GroupsSpec, KeySpec, MappingInput, PostgresSpec,
+    SimulatorSpec, TlsSpec,
+};
 
 /// One monitor, ready to run.
 #[derive(Clone, Debug)]
 pub struct Monitor {
     /// `<namespace>.<name>`.
     pub id: MonitorId,
+    /// `metadata.generation`: which change of the manifest this is; 0 when that is not compared.
+    pub generation: u64,
     /// Where prices come from.
     pub sources: Vec<SourceSettings>,
     /// When to tell; never empty (none in the manifest: every drop).
@@ -29,6 +34,10 @@ pub struct Monitor {
     pub topics: BTreeMap<&'static str, String>,
     /// What a raw record's key is.
     pub key: KeySpec,
+    /// The cluster; what it leaves open is given at the start.
+    pub kafka: KafkaSettings,
+    /// The database server; `None` when the manifest names none.
+    pub postgres: Option<PostgresSpec>,
     /// The CSV file.
     pub csv: Option<CsvSettings>,
     /// How long history is kept.
@@ -38,6 +47,23 @@ pub struct Monitor {
     /// Paths of what the manifest says for a cluster only, such as `spec.storage.postgres`: `up`,
     /// which keeps log and database in its data folder, says that it does not use them.
     pub cluster_only: Vec<&'static str>,
+}
+
+/// What the manifest says of Apache Kafka, beside the log's shape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KafkaSettings {
+    /// Addresses to start from.
+    pub bootstrap_servers: Option<String>,
+    /// Copies of every record; the broker's default when it is not said.
+    pub replication_factor: Option<u32>,
+    /// How to log in.
+    pub authentication: Option<AuthenticationSpec>,
+    /// Encryption; `None` is none.
+    pub tls: Option<TlsSpec>,
+    /// Names of consumer groups that the manifest changes.
+    pub groups: GroupsSpec,
+    /// What becomes of the topics with the monitor.
+    pub deletion_policy: DeletionPolicy,
 }
 
 /// One source.

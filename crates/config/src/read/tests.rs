@@ -29,7 +29,7 @@ fn a_field_that_is_not_known_is_refused_with_the_nearest_name_and_its_line() {
         problems(&format!("spec:\n{SOURCE}  storge: {{}}\n  zzz: 1\n")),
         [
             "7: spec.storge: unknown field, did you mean `storage`?",
-            "8: spec.zzz: unknown field. Known here: `sources`, `rules`, `channels`, `storage`, `kafka` and `suspend`",
+            "8: spec.zzz: unknown field. Known here: `sources`, `rules`, `channels`, `storage`, `kafka`, `workers`, `image` and `suspend`",
         ]
     );
 }
@@ -251,6 +251,7 @@ fn what_kubernetes_adds_is_passed_over() {
                 [{name: s, simulator: {}}]\nstatus: {conditions: [{type: Ready}]}\n";
     let read = read(text, "x").unwrap();
     assert_eq!(read[0].metadata.namespace.as_deref(), Some("prices"));
+    assert_eq!(read[0].metadata.generation, Some(3));
 }
 
 #[test]

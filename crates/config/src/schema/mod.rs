@@ -3,6 +3,8 @@
 
 mod reference;
 pub(crate) mod shape;
+mod structural;
+mod unknown;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -11,6 +13,8 @@ use serde_json::{Value, json};
 use crate::spec::PriceMonitor;
 
 pub use reference::manifest_reference;
+pub use structural::structural_schema;
+pub use unknown::unknown_fields;
 
 /// The JSON Schema (2020-12) of a manifest, for editors: unknown fields are refused, as by
 /// [`crate::read`]. The rules that Kubernetes judges stand in `x-kubernetes-validations`.

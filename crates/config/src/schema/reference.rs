@@ -18,7 +18,8 @@ laptop (`pricemonitor up -f monitor.yaml`) and on a cluster (`kubectl apply -f m
 
 - **Durations** are numbers with a unit, `ms`, `s`, `m`, `h`, `d` or `w`, one after the other: `10s`, `1h30m`.
 - **Sizes** are a number and a unit, `B`, `KiB` or `MiB`: `10MiB`.
-- **Decimals** are kept exactly as written, as numbers or as texts: `10`, `-0.5`, `\"10.00\"`.
+- **Decimals** are kept exactly as written, as numbers or as texts: `10`, `-0.5`, `\"10.00\"`. A
+  cluster takes fractions as texts only: `\"-0.5\"`.
 - **Names** are DNS labels: lower-case letters, digits and `-`, at most 63 characters, with a letter or digit at both ends.
 - **Secrets** are never in the file. `secretKeyRef: {name: discord, key: url}` means the file
   `<secrets dir>/discord/url` (`--secrets-dir`), or the variable `PRICEMONITOR_SECRET_DISCORD_URL`; on a

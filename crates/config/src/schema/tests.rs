@@ -113,3 +113,48 @@ fn an_editor_refuses_unknown_fields_but_lets_kubernetes_have_its_own() {
     assert!(schema["properties"]["status"].is_object());
     assert!(json_schema_text().len() < 256 * 1024);
 }
+
+#[test]
+fn the_structural_schema_is_what_kubernetes_accepts() {
+    fn walk(path: &str, schema: &Value) {
+        let object = schema.as_object().unwrap();
+        for word in ["$ref", "$defs", "oneOf", "anyOf", "const", "default", "title"] {
+            assert!(!object.contains_key(word), "{path} has {word}");
+        }
+        let both = schema["x-kubernetes-int-or-string"] == true;
+        assert!(schema["type"].is_string() != both, "{path}: {schema}");
+        assert!(!schema["description"].as_str().unwrap_or_default().contains('\n'), "{path}");
+        // `properties` and `additionalProperties` exclude each other.
+        assert!(schema["properties"].is_null() || schema["additionalProperties"].is_null(), "{path}");
+        for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(!inner["description"].as_str().unwrap_or_default().is_empty(), "{path}.{name}");
+            walk(&format!("{path}.{name}"), inner);
+        }
+        if schema["type"] == "array" {
+            assert!(schema["maxItems"].is_u64(), "{path} has no maxItems");
+            walk(&format!("{path}[]"), &schema["items"]);
+        }
+        if schema["additionalProperties"].is_object() {
+            walk(&format!("{path}.*"), &schema["additionalProperties"]);
+        }
+    }
+    let schema = structural_schema::<crate::PriceMonitorSpec>();
+    walk("spec", &schema);
+    let properties = &schema["properties"];
+    let kafka = &properties["kafka"]["properties"];
+    assert_eq!(kafka["key"]["enum"], serde_json::json!(["item", "slotStart"]));
+    assert!(kafka["key"]["description"].as_str().unwrap().ends_with("Default `item`."));
+    assert_eq!(kafka["partitions"]["format"], "int64");
+    let drop = &properties["rules"]["items"]["properties"]["drop"];
+    assert_eq!(drop["properties"]["percent"]["x-kubernetes-int-or-string"], true);
+    assert!(drop["x-kubernetes-validations"][0]["rule"].as_str().unwrap().contains("percent"));
+}
+
+#[test]
+fn what_a_newer_resource_has_more_is_named() {
+    let resource = serde_json::json!({"spec": {
+        "sources": [{"name": "s", "simulator": {"events": 1, "loud": {"x": 1}}}], "later": true,
+        "workers": {"pod": {"labels": {"any": "thing"}, "hostNetwork": true}}}});
+    let found = ["spec.later", "spec.sources[0].simulator.loud", "spec.workers.pod.hostNetwork"];
+    assert_eq!(unknown_fields(&resource), found);
+}

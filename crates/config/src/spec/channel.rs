@@ -43,11 +43,13 @@ impl ChannelSpec {
 }
 
 /// A Discord webhook. Its address is its password, hence a secret.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscordSpec {
-    /// The webhook's address.
-    pub webhook_url: SecretValue,
+    /// The webhook's address. Default the Secret `discord`, key `webhook-url`, which on a laptop is also the variable
+    /// `DISCORD_WEBHOOK_URL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<SecretValue>,
     /// Post into this thread of the channel: its number, in quotes.
     #[schemars(regex(pattern = "^[0-9]+$"), length(max = 20))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,9 +13,6 @@ use crate::secrets::SecretRef;
 #[schemars(extend("x-kubernetes-validations" = [{
     "rule": "!has(self.key) || self.key != 'slotStart' || !has(self.partitions) || self.partitions == 1",
     "message": "`key: slotStart` needs `partitions: 1`"
-}, {
-    "rule": "!has(oldSelf.partitions) || (has(self.partitions) && self.partitions == oldSelf.partitions)",
-    "message": "`partitions` cannot be changed: series would move to other partitions"
 }]))]
 pub struct KafkaSpec {
     /// Addresses to start from: `host:port,host:port`. Cluster only.
@@ -105,11 +102,12 @@ pub struct AuthenticationSpec {
     /// The mechanism.
     #[serde(rename = "type")]
     pub kind: AuthenticationKind,
-    /// Secret with the keys `username` and `password`.
+    /// Secret with the keys `username` and `password`; for `tls` with `tls.crt` and `tls.key` (PEM), or `user.crt` and
+    /// `user.key` as Strimzi writes them.
     pub secret_ref: ObjectRef,
 }
 
-/// A SASL mechanism.
+/// A SASL mechanism, or a client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthenticationKind {
@@ -121,6 +119,8 @@ pub enum AuthenticationKind {
     ScramSha256,
     /// PLAIN; only sensible with `tls`.
     Plain,
+    /// A client certificate; needs `tls`.
+    Tls,
 }
 
 /// The name of a Secret.

@@ -19,3 +19,9 @@ pub const CURRENCY: &str = "^[A-Z]{3}$";
 pub const OBJECT: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 /// Key in a Secret or ConfigMap.
 pub const KEY: &str = "^[-._a-zA-Z0-9]+$";
+/// A quantity of Kubernetes, such as `500m` or `128Mi`.
+pub const QUANTITY: &str = "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$";
+/// A host name, with a port or without.
+pub const HOST: &str = "^[a-zA-Z0-9]([-.a-zA-Z0-9]*[a-zA-Z0-9])?(:[0-9]+)?$";
+/// A container image: no blanks.
+pub const IMAGE: &str = "^[a-zA-Z0-9][-._/:@a-zA-Z0-9]*$";

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::workers::SourceVolume;
 use super::{DecimalText, patterns};
 use crate::secrets::SecretValue;
 
@@ -141,6 +142,9 @@ pub struct FileSpec {
     /// fine too.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
+    /// Where the file comes from. Cluster only, and needed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<SourceVolume>,
     /// A known format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,

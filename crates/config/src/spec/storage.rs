@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cluster::PostgresSpec;
 use super::patterns;
+use super::workers::CsvVolume;
 
 /// Where history is kept. `pricemonitor up` always has a database in its data folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,9 @@ pub struct CsvSpec {
     /// Path, relative to the data folder, without `..`, ending in `.csv`.
     #[schemars(length(min = 5, max = 1024))]
     pub path: String,
+    /// Where the file is kept. Cluster only. Default a claim of 1Gi that is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<CsvVolume>,
     /// What stands in the column `source`. Default the monitor's name.
     #[schemars(length(min = 1, max = 253))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::{Checks, exactly_one, values};
+use crate::secrets::SecretRef;
 use crate::settings::{ChannelKind, ChannelSettings, WebhookUrl};
 use crate::spec::{ChannelSpec, DiscordSpec, MAX_CHANNELS, WebhookSpec};
 
+/// Where Discord's address is when the manifest does not say, name and key.
+const DISCORD_SECRET: (&str, &str) = ("discord", "webhook-url");
 const MAX_AGE: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -14,6 +17,24 @@ pub(super) fn settings(checks: &mut Checks, specs: &[ChannelSpec]) -> Vec<Channe
     checks.names("spec.channels", MAX_CHANNELS, specs.iter().map(|spec| spec.name.as_str()));
     let each = specs.iter().enumerate();
     each.filter_map(|(n, spec)| settings_of(checks, &format!("spec.channels[{n}]"), spec)).collect()
+}
+
+impl ChannelSettings {
+    /// The channel of a monitor that names none, for whoever gives just Discord's address: `discord`, with
+    /// every default.
+    pub fn discord() -> ChannelSettings {
+        let (name, key) = DISCORD_SECRET;
+        ChannelSettings {
+            name: "discord".to_owned(),
+            max_age: MAX_AGE,
+            send_resolved: false,
+            template: None,
+            kind: ChannelKind::Discord {
+                webhook_url: SecretRef { name: name.to_owned(), key: key.to_owned() },
+                thread_id: None,
+            },
+        }
+    }
 }
 
 fn settings_of(checks: &mut Checks, path: &str, spec: &ChannelSpec) -> Option<ChannelSettings> {
@@ -38,7 +59,10 @@ fn settings_of(checks: &mut Checks, path: &str, spec: &ChannelSpec) -> Option<Ch
 }
 
 fn discord(checks: &mut Checks, path: &str, spec: &DiscordSpec) -> Option<ChannelKind> {
-    let webhook_url = checks.secret(format_args!("{path}.webhookUrl"), &spec.webhook_url);
+    let webhook_url = match &spec.webhook_url {
+        Some(value) => checks.secret(format_args!("{path}.webhookUrl"), value),
+        None => Some(SecretRef { name: DISCORD_SECRET.0.to_owned(), key: DISCORD_SECRET.1.to_owned() }),
+    };
     if let Some(thread) = &spec.thread_id {
         let number = (1..=20).contains(&thread.len()) && thread.bytes().all(|b| b.is_ascii_digit());
         let number = if number { Ok(()) } else { Err("must be a thread's number, in quotes".to_owned()) };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::{Checks, exactly_one, values};
 use crate::nearest::shown;
 use crate::secrets::{valid_key, valid_name};
-use crate::spec::{CaSource, KafkaSpec, KeySpec, ObjectRef, PostgresSpec};
+use crate::settings::KafkaSettings;
+use crate::spec::{AuthenticationKind, CaSource, KafkaSpec, KeySpec, ObjectRef, PostgresSpec};
 
 /// What the event log is to be like.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(super) struct Log {
     pub(super) partitions: u32,
     pub(super) topics: BTreeMap<&'static str, String>,
     pub(super) key: KeySpec,
+    pub(super) kafka: KafkaSettings,
 }
 
 impl Log {
@@ -28,7 +30,8 @@ impl Log {
 
 /// The event log that `kafka` asks for.
 pub(super) fn settings(checks: &mut Checks, kafka: Option<&KafkaSpec>) -> Log {
-    let mut log = Log { partitions: 1, topics: BTreeMap::new(), key: KeySpec::Item };
+    let mut log =
+        Log { partitions: 1, topics: BTreeMap::new(), key: KeySpec::Item, kafka: KafkaSettings::default() };
     let Some(kafka) = kafka else { return log };
     log.key = kafka.key;
     log.partitions = kafka.partitions.unwrap_or(1);
@@ -40,6 +43,14 @@ pub(super) fn settings(checks: &mut Checks, kafka: Option<&KafkaSpec>) -> Log {
     }
     topics(checks, kafka, &mut log.topics);
     cluster_only(checks, kafka);
+    log.kafka = KafkaSettings {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        replication_factor: kafka.replication_factor,
+        authentication: kafka.authentication.clone(),
+        tls: kafka.tls.clone(),
+        groups: kafka.groups.clone().unwrap_or_default(),
+        deletion_policy: kafka.deletion_policy.unwrap_or_default(),
+    };
     log
 }
 
@@ -79,6 +90,11 @@ fn cluster_only(checks: &mut Checks, kafka: &KafkaSpec) {
     }
     if let Some(authentication) = &kafka.authentication {
         object(checks, "spec.kafka.authentication.secretRef", &authentication.secret_ref);
+        if authentication.kind == AuthenticationKind::Tls && kafka.tls.is_none() {
+            let message = "`tls` logs in by a client certificate: add `spec.kafka.tls` (`tls: {}` trusts the system's \
+                           authorities)";
+            checks.tell("spec.kafka.authentication.type", message);
+        }
     }
     if let Some(ca) = kafka.tls.as_ref().and_then(|tls| tls.ca_certificate.as_ref()) {
         certificate(checks, "spec.kafka.tls.caCertificate", ca);

@@ -6,6 +6,7 @@ mod cluster;
 mod rules;
 mod sources;
 mod values;
+mod workers;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -49,11 +50,13 @@ impl PriceMonitor {
         let rules = rules::settings(&mut checks, spec);
         let log = cluster::settings(&mut checks, spec.kafka.as_ref());
         let (csv, retention) = storage(&mut checks, spec.storage.as_ref(), &metadata.name);
+        workers::check(&mut checks, spec);
         if !checks.problems.is_empty() {
             return Err(checks.problems);
         }
         Ok(Monitor {
             id: MonitorId::new(metadata.namespace.as_deref(), &metadata.name),
+            generation: metadata.generation.unwrap_or(0),
             sources,
             rules,
             channels,
@@ -61,6 +64,8 @@ impl PriceMonitor {
             partitions: log.partitions,
             topics: log.topics,
             key: log.key,
+            kafka: log.kafka,
+            postgres: spec.storage.as_ref().and_then(|storage| storage.postgres.clone()),
             csv,
             retention,
             suspend: spec.suspend,
@@ -81,6 +86,9 @@ fn storage(
         cluster::postgres(checks, postgres);
     }
     let csv = storage.csv.as_ref().and_then(|csv| {
+        if let Some(volume) = &csv.volume {
+            workers::csv_volume(checks, volume);
+        }
         let path = checks.take("spec.storage.csv.path", values::csv_path(&csv.path));
         let source = csv.source.as_deref().unwrap_or(name);
         let source = checks.take("spec.storage.csv.source", values::line(source, 1, 253));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pricemonitor_model::Decimal;
 use pricemonitor_model::admission::ValidRange;
 
-use super::{Checks, exactly_one, values};
+use super::{Checks, exactly_one, values, workers};
 use crate::settings::{ReaderSettings, SourceKind, SourceSettings};
 use crate::spec::{FileSpec, Format, HttpSpec, MAX_SOURCES, Mapping, SimulatorSpec, SourceSpec, ValidSpec};
 
@@ -81,6 +81,9 @@ fn simulator(checks: &mut Checks, path: &str, spec: &SimulatorSpec) -> Option<So
 fn file(checks: &mut Checks, path: &str, spec: &FileSpec) -> Option<SourceKind> {
     let reader = reader(checks, path, spec.format, spec.mapping.as_ref());
     let max_size = checks.size(format_args!("{path}.maxSize"), &spec.max_size);
+    if let Some(volume) = &spec.volume {
+        workers::volume(checks, &format!("{path}.volume"), volume);
+    }
     let file = checks.take(format_args!("{path}.path"), values::input_path(&spec.path));
     Some(SourceKind::File { path: file?, reader: reader?, max_size })
 }

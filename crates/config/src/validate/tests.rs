@@ -4,7 +4,7 @@ use std::time::Duration;
 use pricemonitor_model::{Baseline, Condition, LevelAt, Movement, Rearm, Severity, Side, Threshold};
 
 use crate::settings::{ChannelKind, Monitor, ReaderSettings, SourceKind, WebhookUrl};
-use crate::spec::{Format, KeySpec, PriceMonitor};
+use crate::spec::{DeletionPolicy, Format, KeySpec, PriceMonitor, TlsMode};
 use crate::{load, read};
 
 const HEAD: &str = "apiVersion: pricemonitor.dev/v1alpha1\nkind: PriceMonitor\nmetadata: {name: m}\nspec:\n";
@@ -340,19 +340,48 @@ fn what_only_a_cluster_uses_is_read_judged_and_named() {
         "{HEAD}{SOURCE}  kafka:\n    bootstrapServers: kafka:9092\n    groups: {{storage: electricity-price-consumer}}\n    \
          replicationFactor: 3\n    authentication: {{type: scram-sha-512, secretRef: {{name: kafka-user}}}}\n    \
          tls: {{caCertificate: {{secretKeyRef: {{name: ca, key: ca.crt}}}}}}\n    deletionPolicy: Retain\n  storage:\n    \
-         postgres: {{secretRef: {{name: prices-app}}, tls: {{mode: verify-full}}}}\n"
+         postgres: {{secretRef: {{name: prices-app}}, tls: {{mode: verify-full}}}}\n  workers: {{alert: {{replicas: 2}}}}\n"
     );
     let read: Vec<PriceMonitor> = read::read(&text, "x").unwrap();
     let unused = [
         "spec.kafka.bootstrapServers",
-        "spec.kafka.groups",
         "spec.kafka.replicationFactor",
         "spec.kafka.authentication",
         "spec.kafka.tls",
         "spec.kafka.deletionPolicy",
         "spec.storage.postgres",
+        "spec.workers",
     ];
     assert_eq!(read[0].cluster_only(), unused);
     assert_eq!(load(&text, "x").unwrap()[0].cluster_only, unused);
     assert!(read::read(&format!("{HEAD}{SOURCE}"), "x").unwrap()[0].cluster_only().is_empty());
+}
+
+#[test]
+fn what_is_said_of_the_servers_is_kept_for_those_who_use_them() {
+    let monitor = monitor(&format!(
+        "{SOURCE}  kafka:\n    bootstrapServers: kafka:9092\n    groups: {{storage: electricity-price-consumer}}\n    \
+         replicationFactor: 3\n    authentication: {{type: tls, secretRef: {{name: user}}}}\n    tls: {{}}\n    \
+         deletionPolicy: Delete\n  storage:\n    postgres: {{secretRef: {{name: prices-app}}}}\n"
+    ));
+    let kafka = &monitor.kafka;
+    assert_eq!(kafka.bootstrap_servers.as_deref(), Some("kafka:9092"));
+    assert_eq!(kafka.groups.storage.as_deref(), Some("electricity-price-consumer"));
+    assert_eq!((kafka.replication_factor, kafka.deletion_policy), (Some(3), DeletionPolicy::Delete));
+    assert!(kafka.tls.is_some() && kafka.authentication.is_some());
+    assert_eq!(monitor.postgres.unwrap().tls.unwrap_or_default().mode, TlsMode::VerifyFull);
+}
+
+#[test]
+fn a_client_certificate_needs_tls() {
+    let problems =
+        told(&format!("{SOURCE}  kafka: {{authentication: {{type: tls, secretRef: {{name: user}}}}}}\n"));
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("spec.kafka.authentication.type: `tls` logs in by"), "{problems:?}");
+}
+
+#[test]
+fn discord_without_an_address_has_it_in_a_secret_of_its_own() {
+    let monitor = monitor(&format!("{SOURCE}  channels: [{{name: discord, discord: {{}}}}]\n"));
+    assert_eq!(monitor.channels, [crate::settings::ChannelSettings::discord()]);
 }
