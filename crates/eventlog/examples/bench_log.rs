@@ -27,10 +27,10 @@ struct Work {
 impl Fold for Work {
     fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()> {
         let mut table = Table::new();
-        for entry in restored.entries {
-            let (key, value) = entry?;
-            table.restore(&key, &value).expect("any bytes are a value");
-        }
+        restored.each(|key, value| {
+            table.restore(key, value).expect("any bytes are a value");
+            Ok(())
+        })?;
         self.tables.insert(partition, table);
         Ok(())
     }
@@ -41,11 +41,8 @@ impl Fold for Work {
             let state = table.entry(key);
             state.resize(STATE, 0);
             state[0] = state[0].wrapping_add(1);
-            let value = vec![state[0]; PROCESSED];
-            out.send(
-                Topic::Processed,
-                Write { partition: None, key: Some(key.to_vec()), value: Some(value) },
-            );
+            let first = state[0];
+            out.encode(Topic::Processed, Some(key), |value| value.resize(value.len() + PROCESSED, first));
         }
         table.drain_dirty(out);
         Ok(())

@@ -1,10 +1,11 @@
 //! The doors of the event log, the same for both engines.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use pricemonitor_model::{Incarnation, Time};
 
-use crate::Stop;
+use crate::{Out, Stop};
 
 /// A topic of a monitor, by its part in the pipeline. What it is called is the engine's setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +76,17 @@ pub struct Appended {
     pub records: usize,
 }
 
+/// What one source appends.
+#[derive(Clone, Copy, Debug)]
+pub struct Appending<'a> {
+    /// Its name.
+    pub source: &'a str,
+    /// Its records; see [`Append::append`].
+    pub records: &'a [Write],
+    /// How far it has been read, when that has changed.
+    pub checkpoint: Option<&'a [u8]>,
+}
+
 /// Appends with checkpoints: the producer's door.
 ///
 /// A source belongs to the member that owns its key's partition of the checkpoints topic. Call
@@ -94,6 +106,13 @@ pub trait Append: Send + 'static {
     /// When it returns an error, neither happened ([`Error::NotOwned`] after ownership was lost,
     /// [`Error::TooLarge`] for a record that is never taken; their number has no limit), or, after [`Error::Ambiguous`], it is not known: poll again and compare the checkpoint.
     fn append(&mut self, source: &str, records: &[Write], checkpoint: Option<&[u8]>) -> Result<Appended>;
+
+    /// Appends for several sources at once, in as few transactions as the engine can: what a transaction costs does
+    /// not grow with them. One answer for each, in their order, as [`Append::append`] gives it; what cannot be appended
+    /// for one source (not owned, too large) does not keep the others from it.
+    fn append_all(&mut self, all: &[Appending<'_>]) -> Vec<Result<Appended>> {
+        all.iter().map(|one| self.append(one.source, one.records, one.checkpoint)).collect()
+    }
 }
 
 /// A change of what a producer owns.
@@ -116,32 +135,8 @@ pub enum Ownership {
     },
 }
 
-/// What a fold writes in the running transaction. Buffers are kept from batch to batch.
-#[derive(Debug, Default)]
-pub struct Out {
-    /// Records for other topics, in the order written.
-    pub records: Vec<(Topic, Write)>,
-    /// Changed state of the batch's partition: key and new value, `None` removes it.
-    pub state: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-impl Out {
-    /// Writes a record to `topic`.
-    pub fn send(&mut self, topic: Topic, write: Write) {
-        self.records.push((topic, write));
-    }
-
-    /// Sets or removes a key of the partition's state.
-    pub fn state(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.state.push((key, value));
-    }
-
-    /// Forgets everything, keeps the room.
-    pub fn clear(&mut self) {
-        self.records.clear();
-        self.state.clear();
-    }
-}
+/// Takes one entry of a state: key and value, or `None` when the key was removed.
+pub type Entry<'t> = dyn FnMut(&[u8], Option<&[u8]>) -> Result<()> + 't;
 
 /// The state of a partition as last committed, handed over on assignment.
 pub struct Restored<'a> {
@@ -149,8 +144,18 @@ pub struct Restored<'a> {
     pub incarnation: Incarnation,
     /// Where the fold goes on.
     pub next_offset: u64,
-    /// Every live key and value. Each is yielded once; an error ends the restore.
-    pub entries: &'a mut dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>,
+    /// Calls with every entry of the state; see [`Restored::each`].
+    pub entries: &'a mut dyn FnMut(&mut Entry<'_>) -> Result<()>,
+}
+
+impl Restored<'_> {
+    /// Calls `take` with every entry, straight from the log: a key may come several times, and the last one counts.
+    ///
+    /// # Errors
+    /// The first error of `take` or of the log; the state is then not complete.
+    pub fn each(self, mut take: impl FnMut(&[u8], Option<&[u8]>) -> Result<()>) -> Result<()> {
+        (self.entries)(&mut take)
+    }
 }
 
 /// Read, change state, write, in one transaction.
@@ -243,6 +248,15 @@ pub struct PartitionLag {
     pub oldest: Option<Time>,
 }
 
+/// Where a partition begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The oldest offset that is still there, if any record is; what lay before was deleted.
+    pub first: u64,
+    /// The offset behind the newest. Not every offset between the two is a record.
+    pub end: u64,
+}
+
 /// What the log says of itself, for `/readyz` and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogStatus {
@@ -286,12 +300,54 @@ pub trait EventLog: Clone + Send + Sync + 'static {
     /// How many partitions `topic` has.
     fn partitions(&self, topic: Topic) -> u32;
 
+    /// The life of `topic`; another one when it was made anew.
+    fn incarnation(&self, topic: Topic) -> Incarnation;
+
+    /// Where every partition of `topic` begins and ends now, in their order.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn ends(&self, topic: Topic) -> Result<Vec<Ends>>;
+
+    /// Shows `each` the committed records of a partition from offset `from` (or the oldest there is) to before `to` (or
+    /// where the partition ends at the call), in order, until it breaks. Outside of any group; nothing is changed, and no
+    /// reader notices. Memory is bounded, whatever there is to read. Not for the checkpoints, which need not be records.
+    ///
+    /// Tells where a later scan goes on: behind the record at which `each` broke, else at the end of what was
+    /// asked for.
+    ///
+    /// # Errors
+    /// When the log cannot be read, [`Error::Retry`] when a transaction that another member has open does not come to
+    /// its end, and whatever `each` returns.
+    fn scan(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: u64,
+        to: Option<u64>,
+        each: &mut dyn FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<u64>;
+
+    /// Writes records as somebody else's client would: in one transaction of its own, outside of any group, without
+    /// fencing anybody. Not to the checkpoints or the state, which only workers write.
+    ///
+    /// # Errors
+    /// When it returns an error, nothing was written; after [`Error::Ambiguous`] it is not known.
+    fn put(&self, records: &[(Topic, Write)]) -> Result<Appended>;
+
+    /// Where the fold of `group` stands in every raw partition, by the state itself: everything before is folded.
+    /// `None` where it has not done anything yet.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn folded(&self, group: &str) -> Result<Vec<Option<Position>>>;
+
     /// What the log says of itself.
     fn status(&self) -> LogStatus;
 }
 
 /// What can go wrong with the log.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Another process uses the data folder.
     #[error("{0}")]
@@ -314,6 +370,13 @@ pub enum Error {
     /// It is not known whether it happened.
     #[error("{0}")]
     Ambiguous(String),
+    /// The server does not let this program in, or not do what it asked for: wrong password, unknown
+    /// certificate, missing right. Only a person can mend it; the text names the setting, no secret.
+    #[error("{0}")]
+    Refused(String),
+    /// Another program of this monitor has gone on with newer settings or a newer format; this one must end.
+    #[error("{0}")]
+    Superseded(String),
     /// A stored position is outside the log or of another life of the topic: an operator decides.
     #[error("{0}")]
     Position(String),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pricemonitor_model::MonitorId;
 
-use crate::Topic;
+use crate::{Error, Result, Topic};
 
 /// The largest key and value together, in bytes.
 pub(crate) const LARGEST: usize = 8 * 1024 * 1024;
@@ -21,6 +21,15 @@ pub(crate) const TOPICS: [(Topic, &str, &str); 6] = [
     (Topic::DeadLetters, "dead_letters", "dead_letters"),
 ];
 
+/// Refuses a topic that only workers write.
+pub(crate) fn open_to_all(topic: Topic) -> Result<()> {
+    if matches!(topic, Topic::State | Topic::Checkpoints) {
+        let (_, part, _) = TOPICS[topic as usize];
+        return Err(Error::Worker(format!("only workers write to the topic `{part}`")));
+    }
+    Ok(())
+}
+
 /// The shape of a monitor's log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
@@ -36,6 +45,11 @@ impl Layout {
     /// How many partitions `topic` has.
     pub(crate) fn partitions(&self, topic: Topic) -> u32 {
         if topic == Topic::DeadLetters { 1 } else { self.partitions }
+    }
+
+    /// Whether the topic's name is the manifest's choice, and so may also be that of somebody else's topic.
+    pub(crate) fn names_itself(&self, topic: Topic) -> bool {
+        self.names.contains_key(TOPICS[topic as usize].1)
     }
 
     /// What `topic` of the monitor is called.

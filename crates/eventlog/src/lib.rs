@@ -4,8 +4,10 @@
 //! - [`Fold`]: read, change keyed state, write, in one transaction (the processor).
 //! - [`Sink`]: an effect elsewhere that stores the offset together with the effect (storage, alerts).
 //!
+//! Beside them [`EventLog::scan`] and [`EventLog::put`] look at a log and put records back, for the tools of operators.
+//!
 //! Two engines stand behind one interface: `embedded` (one SQLite file, one process, one machine)
-//! and, for a cluster, Apache Kafka. Everything is synchronous; a worker gives the engine one OS
+//! and, for a cluster, Apache Kafka; [`Log`] is either, for programs that choose when they start. Everything is synchronous; a worker gives the engine one OS
 //! thread, and the engine calls the worker's code, because revocation and abort happen inside polling.
 //!
 //! # Guarantees
@@ -14,19 +16,25 @@
 //! - What an append acknowledged is on disk.
 //! - A worker that lost its partition cannot write any more (fencing).
 
+mod any;
 mod interface;
 mod layout;
+mod observer;
+mod out;
 mod stop;
 mod table;
 
 pub mod embedded;
 pub mod kafka;
 
+pub use any::{Log, LogAppender};
 pub use interface::{
-    Append, Appended, Batch, Error, EventLog, Fold, LogStatus, Member, Out, Ownership, PartitionLag,
-    Position, Record, Restored, Result, Sink, Topic, Write,
+    Append, Appended, Appending, Batch, Ends, Entry, Error, EventLog, Fold, LogStatus, Member, Ownership,
+    PartitionLag, Position, Record, Restored, Result, Sink, Topic, Write,
 };
 pub use layout::Layout;
 pub(crate) use layout::{LARGEST, LARGEST_BATCH};
+pub use observer::{Observer, Unobserved};
+pub use out::{Out, Sent};
 pub use stop::{Listening, Stop};
 pub use table::Table;

@@ -60,12 +60,21 @@ impl<V: Persist + Clone> Table<V> {
         Table::default()
     }
 
-    /// Puts in a committed entry while the partition is being restored; of two with the same key
-    /// the later one counts.
+    /// Puts in a committed entry while the partition is being restored, or takes it out when there is no value; of
+    /// several with the same key the last one counts.
     ///
     /// # Errors
     /// Bytes that cannot be read, for example those of a newer program.
-    pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), PersistError> {
+    pub fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), PersistError> {
+        let Some(value) = value else {
+            if let Some(&place) = self.places.get(key)
+                && self.slots[place].value.take().is_some()
+            {
+                self.live -= 1;
+                self.free_if_gone(place);
+            }
+            return Ok(());
+        };
         let value = V::decode(value)?;
         let place = self.place(key);
         if self.slots[place].value.replace(value).is_none() {
@@ -133,23 +142,15 @@ impl<V: Persist + Clone> Table<V> {
 
     /// Writes every key that changed since the last drain to `out`.
     pub fn drain_dirty(&mut self, out: &mut Out) {
-        out.state.reserve(self.dirty.len());
-        let mut room = 0;
         for place in self.dirty.drain(..) {
             let slot = &mut self.slots[place];
             slot.dirty = false;
-            let value = slot.value.as_ref().map(|value| {
-                let mut bytes = Vec::with_capacity(room);
-                value.encode(&mut bytes);
-                room = room.max(bytes.len());
-                bytes
-            });
-            if value.is_none() && !slot.touched {
+            if slot.value.is_none() && !slot.touched {
                 // Removed in an earlier transaction that never wrote it: freed after this one.
                 slot.touched = true;
                 self.undo.push((place, None));
             }
-            out.state(slot.key.to_vec(), value);
+            out.state(&slot.key, slot.value.as_ref().map(|value| |bytes: &mut Vec<u8>| value.encode(bytes)));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The embedded engine keeps every promise of the event log.
+//! The embedded engine keeps every promise of the event log, reached through the log that may be either engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod conformance;
@@ -6,8 +6,8 @@ mod conformance;
 use std::cell::{Cell, RefCell};
 
 use conformance::Bed;
-use pricemonitor_eventlog::Layout;
-use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
+use pricemonitor_eventlog::embedded::{EmbeddedStore, Options};
+use pricemonitor_eventlog::{Layout, Log};
 use pricemonitor_model::MonitorId;
 
 struct Embedded {
@@ -27,18 +27,18 @@ impl Embedded {
 }
 
 impl Bed for Embedded {
-    type Log = EmbeddedLog;
+    type Log = Log;
 
-    fn fresh(&self, partitions: u32) -> EmbeddedLog {
+    fn fresh(&self, partitions: u32) -> Log {
         let number = self.monitors.replace(self.monitors.get() + 1);
         let id = MonitorId::new(None, &format!("m{number}"));
         let layout = Layout { partitions, ..Layout::default() };
         let log = self.store.borrow().as_ref().unwrap().monitor(&id, &layout).unwrap();
         self.made.borrow_mut().push((id, layout));
-        log
+        log.into()
     }
 
-    fn reopen(&self, log: EmbeddedLog) -> EmbeddedLog {
+    fn reopen(&self, log: Log) -> Log {
         // Tests reopen the log they made last.
         drop(log);
         self.store.take().unwrap().close();
@@ -46,7 +46,7 @@ impl Bed for Embedded {
         let (id, layout) = self.made.borrow().last().cloned().unwrap();
         let log = store.monitor(&id, &layout).unwrap();
         self.store.replace(Some(store));
-        log
+        log.into()
     }
 
     fn refuse_writes(&self, refuse: bool) {

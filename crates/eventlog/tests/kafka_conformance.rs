@@ -37,7 +37,9 @@ impl Cluster {
     }
 
     fn open(id: &MonitorId, layout: &Layout) -> KafkaLog {
-        KafkaLog::open(&Cluster::connection(), id, layout, Options::default()).unwrap()
+        // One broker for all: groups of the same name must not meet.
+        let options = Options { group_prefix: format!("{id}."), ..Options::default() };
+        KafkaLog::open(&Cluster::connection(), id, layout, options).unwrap()
     }
 }
 
@@ -47,7 +49,7 @@ impl Bed for Cluster {
     fn fresh(&self, partitions: u32) -> KafkaLog {
         let id = MonitorId::new(None, &format!("m{}", MONITORS.fetch_add(1, Ordering::Relaxed)));
         let layout = Layout { partitions, ..Layout::default() };
-        let made = setup(&Cluster::connection(), &id, &layout, &Setup::default()).unwrap();
+        let made = setup(&Cluster::connection(), &id, &layout, &Setup::default()).unwrap().made;
         assert_eq!(made.len(), TOPICS.len());
         let log = Cluster::open(&id, &layout);
         let names = TOPICS.map(|topic| log.name(topic).to_owned()).to_vec();

@@ -75,6 +75,69 @@ pub fn below(rule: &str, level: Decimal, clear: Decimal, prices: &[Seen]) -> Vec
     alerts
 }
 
+/// A rule of one series, for [`hits`].
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// `drop: {percent}` with the baseline `previous`; 0 percent stands for any drop.
+    Drop(i64),
+    /// `drop: {percent, baseline: lastNotified}`: compared with the price of the last move of at least so many
+    /// percent in either direction, at first with the first price.
+    DropSinceTheLastMove(i64),
+    /// `below: {value, clear}`: fires under the first, is resolved at or above the second.
+    Below(i64, i64),
+}
+
+/// One alert of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Place among the prices of the one that triggered it.
+    pub at: usize,
+    /// Whether it says that an earlier one is over.
+    pub resolved: bool,
+    /// What the price was compared with.
+    pub reference: Decimal,
+}
+
+/// What a rule makes of the prices of one series, in their order.
+pub fn hits(rule: Rule, prices: &[Decimal]) -> Vec<Hit> {
+    let hit = |at, reference| Hit { at, resolved: false, reference };
+    let percent = |of: Decimal, part: i64| of * Decimal::from(part);
+    let mut found = Vec::new();
+    let mut base = None;
+    let mut fired = false;
+    for (at, price) in prices.iter().copied().enumerate() {
+        match (rule, base) {
+            (Rule::Drop(part), Some(before)) => {
+                let far = percent(before - price, 100) >= percent(before, part);
+                if price < before && far && (part == 0 || before > Decimal::ZERO) {
+                    found.push(hit(at, before));
+                }
+                base = Some(price);
+            }
+            (Rule::DropSinceTheLastMove(part), Some(before)) => {
+                let far = percent((before - price).abs(), 100) >= percent(before, part);
+                if before > Decimal::ZERO && far {
+                    if price < before {
+                        found.push(hit(at, before));
+                    }
+                    base = Some(price);
+                }
+            }
+            (Rule::Drop(_) | Rule::DropSinceTheLastMove(_), None) => base = Some(price),
+            (Rule::Below(level, _), _) if !fired && price < Decimal::from(level) => {
+                fired = true;
+                found.push(hit(at, Decimal::from(level)));
+            }
+            (Rule::Below(level, clear), _) if fired && price >= Decimal::from(clear) => {
+                fired = false;
+                found.push(Hit { resolved: true, ..hit(at, Decimal::from(level)) });
+            }
+            (Rule::Below(..), _) => {}
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +166,27 @@ mod tests {
         let prices = prices(&[40, 60, 45, 52, 48, 55, 49, 10]);
         let level = |value: i64| Decimal::from(value);
         assert_eq!(fired(&below("r", level(50), level(55), &prices)), [(50, 40), (50, 45), (50, 49)]);
+    }
+
+    fn told(rule: Rule, list: &[i64]) -> Vec<(usize, bool, i64)> {
+        let prices: Vec<Decimal> = list.iter().copied().map(Decimal::from).collect();
+        let whole = |hit: &Hit| (hit.at, hit.resolved, i64::try_from(hit.reference).unwrap());
+        hits(rule, &prices).iter().map(whole).collect()
+    }
+
+    #[test]
+    fn hits_have_their_places() {
+        let (fires, ends) = (false, true);
+        assert_eq!(told(Rule::Drop(0), &[100, 95, 95, 110, 99]), [(1, fires, 100), (4, fires, 110)]);
+        assert_eq!(told(Rule::Drop(10), &[100, 95, 95, 110, 99]), [(4, fires, 110)]);
+        assert_eq!(told(Rule::Drop(10), &[0, -5, -50]), []);
+        let creep = [100, 95, 91, 90, 200, 150, 185, 184, 135];
+        let fell = [(3, fires, 100), (5, fires, 200), (8, fires, 185)];
+        assert_eq!(told(Rule::DropSinceTheLastMove(10), &creep), fell);
+        let level = [40, 60, 61, 45, 52, 48, 55];
+        assert_eq!(
+            told(Rule::Below(50, 55), &level),
+            [(0, fires, 50), (1, ends, 50), (3, fires, 50), (6, ends, 50)]
+        );
     }
 }

@@ -1,16 +1,28 @@
 //! Folders and ports of a test's own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// A folder that goes away with the value, unless `PRICEMONITOR_KEEP` is set.
+/// What the names of all folders begin with.
+const PREFIX: &str = "pricemonitor-test-";
+/// Beside a folder, a file with this ending is locked for as long as the folder's process lives.
+const OWNER: &str = "owner";
+/// A process that has just made such a file may not have locked it yet.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// A folder that goes away with the value, unless `PRICEMONITOR_KEEP` is set. Where the value is never
+/// dropped (it is static, its process was killed), the next process that makes one removes the folder.
 #[derive(Debug)]
 pub struct Place {
     folder: Option<tempfile::TempDir>,
+    owner: PathBuf,
+    _lock: File,
 }
 
 impl Place {
@@ -19,8 +31,13 @@ impl Place {
     /// # Errors
     /// When the system refuses it.
     pub fn new() -> Result<Place> {
-        let folder = tempfile::Builder::new().prefix("pricemonitor-test-").tempdir()?;
-        Ok(Place { folder: Some(folder) })
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(|| sweep(&std::env::temp_dir()));
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let owner = folder.path().with_extension(OWNER);
+        let lock = File::create(&owner).with_context(|| format!("making {}", owner.display()))?;
+        lock.lock().with_context(|| format!("locking {}", owner.display()))?;
+        Ok(Place { folder: Some(folder), owner, _lock: lock })
     }
 
     /// The folder.
@@ -53,6 +70,27 @@ impl Drop for Place {
             && let Some(folder) = self.folder.take()
         {
             println!("kept {}", folder.keep().display());
+        }
+        drop(self.folder.take());
+        // A kept folder without it is nobody's to remove.
+        let _ = fs::remove_file(&self.owner);
+    }
+}
+
+/// Removes the folders in `parent` whose processes have ended; what cannot be removed stays.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let owner = entry.path();
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if !ours || owner.extension().is_none_or(|ending| ending != OWNER) {
+            continue;
+        }
+        let Ok(file) = File::open(&owner) else { continue };
+        let made = file.metadata().and_then(|data| data.modified());
+        let old = made.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > FRESH));
+        if old && file.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(owner.with_extension(""));
+            let _ = fs::remove_file(&owner);
         }
     }
 }
@@ -95,4 +133,36 @@ pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, content)?;
     fs::rename(&beside, path).with_context(|| format!("replacing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_goes_with_its_value_or_is_swept_after_its_process() {
+        let place = Place::new().unwrap();
+        let (folder, owner) = (place.path().to_owned(), place.owner.clone());
+        assert!(folder.is_dir() && owner.is_file());
+        drop(place);
+        assert!(!folder.exists() && !owner.exists());
+
+        let parent = tempfile::tempdir().unwrap();
+        let made = |name: &str, age: u64| {
+            let folder = parent.path().join(format!("{PREFIX}{name}"));
+            fs::create_dir_all(folder.join("data")).unwrap();
+            let file = File::create(folder.with_extension(OWNER)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+            (folder, file)
+        };
+        let (gone, _) = made("gone", 120);
+        let (lives, lock) = made("lives", 120);
+        lock.lock().unwrap();
+        let (fresh, _) = made("fresh", 1);
+        let (kept, _) = made("kept", 120);
+        fs::remove_file(kept.with_extension(OWNER)).unwrap();
+        sweep(parent.path());
+        assert!(!gone.exists() && !gone.with_extension(OWNER).exists());
+        assert!(lives.exists() && fresh.exists() && kept.exists());
+    }
 }

@@ -62,10 +62,18 @@ impl Process {
     /// # Errors
     /// When the system cannot start it.
     pub fn start(command: &mut Command) -> Result<Process> {
+        Process::start_with(command, Stdio::null())
+    }
+
+    /// As [`Process::start`], with `input` to read from.
+    ///
+    /// # Errors
+    /// As for [`Process::start`].
+    pub fn start_with(command: &mut Command, input: Stdio) -> Result<Process> {
         let started = Instant::now();
         let mut child = command
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -177,6 +185,22 @@ impl Process {
     /// When it does not end within `within`; it is killed then.
     pub fn interrupt(self, within: Duration) -> Result<Finished> {
         self.stop(Signal::INT, within)
+    }
+
+    /// SIGSTOP: it stands still as a whole, and does not know it.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT: it goes on after [`Process::pause`].
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// SIGTERM, without waiting for anything.

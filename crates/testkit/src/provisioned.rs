@@ -22,12 +22,38 @@ pub struct Program {
 ///
 /// 4.4.0 was published without its tools, hence a pin and never a range. Kafka brings slf4j 1.7, so
 /// that the log binding is `log4j-slf4j-impl`, not the one of slf4j 2.
-pub const KAFKA: Program =
-    Program { name: "kafka", version: "4.3.1", recipe: "kafka 4.3.1, log4j-slf4j-impl 2.25.4, r1" };
+pub const KAFKA: Program = Program {
+    name: "kafka",
+    version: "4.3.1",
+    recipe: "kafka 4.3.1 without KAFKA-20734, log4j-slf4j-impl 2.25.4, r2",
+};
 
 /// PostgreSQL: `bin/initdb`, `bin/postgres`, and what they need.
 pub const POSTGRES: Program =
     Program { name: "postgres", version: "18.6.0", recipe: "postgresql 18.6.0, r1" };
+
+/// etcd, the store of a Kubernetes API server: `bin/etcd`.
+pub const ETCD: Program = Program { name: "etcd", version: "3.7.3", recipe: "etcd 3.7.3, r1" };
+
+/// Kubernetes and KWOK 0.8.0, which plays nodes and their pods: `bin/kube`, a link to it by each name of
+/// [`KUBE_PROGRAMS`], and [`KWOK_STAGES`].
+pub const KUBE: Program =
+    Program { name: "kube", version: "1.37.2", recipe: "kubernetes 1.37.2, kwok 0.8.0 with 5 stages, r2" };
+
+/// The programs that [`KUBE`] holds.
+pub const KUBE_PROGRAMS: [&str; 5] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok"];
+
+/// The file of [`KUBE`] that says how KWOK's nodes and pods behave.
+pub const KWOK_STAGES: &str = "stages.yaml";
+
+/// What other people's operators add to an API, of which ours makes objects (KEDA's scaling by lag, the
+/// Prometheus operator's PodMonitor): `definitions.yaml`.
+pub const DEFINITIONS: Program =
+    Program { name: "definitions", version: "1", recipe: "keda 2.21.0, prometheus-operator 0.85.0, r1" };
+
+/// Helm: `bin/helm`.
+pub const HELM: Program = Program { name: "helm", version: "4.3.1", recipe: "helm 4.3.1, r1" };
 
 impl Program {
     /// Its folder, whether it is there or not.

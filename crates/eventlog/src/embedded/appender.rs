@@ -9,7 +9,7 @@ use pricemonitor_model::partition::partition_of;
 use super::commit::{Change, Claim};
 use super::group::Membership;
 use super::monitor::Monitor;
-use crate::{Append, Appended, Error, Member, Ownership, Result, Topic, Write};
+use crate::{Append, Appended, Error, Member, Ownership, Result, Sent, Topic, Write};
 
 /// Appends with checkpoints. Its partitions become free when it is dropped.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Append for EmbeddedAppender {
         };
         let mut change = Change::default();
         for record in records {
-            change.put(&self.monitor, Topic::Raw, record, true)?;
+            change.put(&self.monitor, &Sent::of(Topic::Raw, record), true)?;
         }
         if let Some(checkpoint) = checkpoint {
             change.checkpoints.push((claim.index, source.as_bytes().to_vec(), checkpoint.to_vec()));

@@ -11,7 +11,7 @@ use super::core::{Fault, locked};
 use super::frame::{self, Blob};
 use super::monitor::Monitor;
 use super::schema;
-use crate::{Error, LARGEST, Result, Topic, Write};
+use crate::{Error, LARGEST, Out, Result, Sent, Topic};
 
 /// How often sinks' positions go along with a transaction.
 const HINTS: Duration = Duration::from_secs(1);
@@ -41,15 +41,10 @@ pub(super) struct Change {
 impl Change {
     /// Adds a record to a topic of records. `everywhere`: one without key and partition goes to
     /// every partition, else to the first.
-    pub(super) fn put(
-        &mut self,
-        monitor: &Monitor,
-        topic: Topic,
-        write: &Write,
-        everywhere: bool,
-    ) -> Result<()> {
+    pub(super) fn put(&mut self, monitor: &Monitor, write: &Sent<'_>, everywhere: bool) -> Result<()> {
+        let topic = write.topic;
         let info = monitor.topic(topic);
-        let size = write.key.as_ref().map_or(0, Vec::len) + write.value.as_ref().map_or(0, Vec::len);
+        let size = write.key.map_or(0, <[u8]>::len) + write.value.map_or(0, <[u8]>::len);
         if size > LARGEST {
             return Err(Error::TooLarge(format!(
                 "a record of {size} bytes is too large for `{}`: at most {LARGEST} are possible",
@@ -57,7 +52,7 @@ impl Change {
             )));
         }
         self.blobs.resize_with(monitor.streams.len(), Vec::new);
-        let partition = match (write.partition, &write.key) {
+        let partition = match (write.partition, write.key) {
             (Some(partition), _) if partition >= info.partitions => {
                 return Err(Error::Worker(format!(
                     "`{}` has no partition {partition}, only {}",
@@ -78,8 +73,8 @@ impl Change {
         Ok(())
     }
 
-    fn one(&mut self, index: usize, write: &Write) {
-        frame::put(&mut self.blobs[index], write.key.as_deref(), write.value.as_deref());
+    fn one(&mut self, index: usize, write: &Sent<'_>) {
+        frame::put(&mut self.blobs[index], write.key, write.value);
         self.records += 1;
     }
 
@@ -92,10 +87,10 @@ impl Change {
     }
 
     /// Adds changed state to the state topic's stream `index`.
-    pub(super) fn state(&mut self, monitor: &Monitor, index: usize, entries: &[(Vec<u8>, Option<Vec<u8>>)]) {
+    pub(super) fn state(&mut self, monitor: &Monitor, index: usize, out: &Out) {
         self.blobs.resize_with(monitor.streams.len(), Vec::new);
-        for (key, value) in entries {
-            frame::put(&mut self.blobs[index], Some(key), value.as_deref());
+        for (key, value) in out.states() {
+            frame::put(&mut self.blobs[index], Some(key), value);
         }
     }
 }

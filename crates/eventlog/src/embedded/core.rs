@@ -19,7 +19,8 @@ pub(super) struct Core {
     pub(super) options: Options,
     /// Why the last write failed, for people.
     trouble: Mutex<Option<String>>,
-    _lock: FolderLock,
+    /// `None`: opened to read, beside the process that has the folder.
+    lock: Option<FolderLock>,
 }
 
 /// What ends a transaction: SQLite, or our own refusal.
@@ -50,8 +51,21 @@ impl Core {
             path,
             options,
             trouble: Mutex::new(None),
-            _lock: lock,
+            lock: Some(lock),
         })
+    }
+
+    /// Opens the file without a claim on the folder; whatever writes fails.
+    pub(super) fn open_to_read(path: PathBuf, options: Options) -> Result<Core> {
+        let (writer, looker) = (schema::open_reader(&path)?, schema::open_reader(&path)?);
+        schema::is_current(&looker, &path)?;
+        let (writer, looker) = (Mutex::new(writer), Mutex::new(looker));
+        Ok(Core { writer, looker, path, options, trouble: Mutex::new(None), lock: None })
+    }
+
+    /// Whether this process may write.
+    pub(super) fn writes(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Runs `change` in a transaction and commits it. `after` runs under the same lock, so what it
@@ -61,6 +75,12 @@ impl Core {
         change: impl FnOnce(&Transaction<'_>) -> std::result::Result<T, Fault>,
         after: impl FnOnce(&T),
     ) -> Result<T> {
+        if !self.writes() {
+            return Err(Error::InUse(format!(
+                "`{}` was opened to be read only: nothing was written",
+                self.path.display()
+            )));
+        }
         let mut conn = locked(&self.writer);
         let result = (|| {
             let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -10,7 +10,7 @@ use super::monitor::Monitor;
 use super::pace::{Pace, Patience};
 use super::read::{Fetched, Reader};
 use super::state::{self, Live};
-use crate::{Batch, Error, Fold, Member, Out, Position, Restored, Result, Stop, Topic};
+use crate::{Batch, Entry, Error, Fold, Member, Out, Position, Restored, Result, Stop, Topic};
 
 /// How long the loop sleeps when nothing rings.
 const IDLE: Duration = Duration::from_secs(1);
@@ -144,9 +144,13 @@ impl<F: Fold> Folding<'_, F> {
         let explain = |error: rusqlite::Error| self.monitor.core.explain(&error);
         let mut query = state::query(&self.reader.conn).map_err(explain)?;
         let mut live = Live::read(&mut query, stream).map_err(explain)?;
-        let mut entries = std::iter::from_fn(|| {
-            live.take().map(|entry| entry.map_err(|fault| self.monitor.core.told(fault)))
-        });
+        let mut entries = |take: &mut Entry<'_>| {
+            while let Some(entry) = live.take() {
+                let (key, value) = entry.map_err(|fault| self.monitor.core.told(fault))?;
+                take(&key, Some(&value))?;
+            }
+            Ok(())
+        };
         let restored = Restored { incarnation, next_offset: claim.next, entries: &mut entries };
         self.fold.assigned(partition, restored).map_err(End::Fold)?;
         let compact_at = state::compact_at(live.bytes());
@@ -242,13 +246,13 @@ fn apply(
     let batch = Batch { incarnation, partition: part.partition, records: &records };
     out.clear();
     fold.apply(&batch, out).map_err(End::Fold)?;
-    for (topic, write) in &out.records {
-        if !matches!(topic, Topic::Processed | Topic::Alerts | Topic::DeadLetters) {
-            return Err(End::Fold(Error::Worker(format!("a fold cannot write to {topic:?}"))));
+    for sent in out.records() {
+        if !matches!(sent.topic, Topic::Processed | Topic::Alerts | Topic::DeadLetters) {
+            return Err(End::Fold(Error::Worker(format!("a fold cannot write to {:?}", sent.topic))));
         }
-        change.put(monitor, *topic, write, false).map_err(End::Fold)?;
+        change.put(monitor, &sent, false).map_err(End::Fold)?;
     }
-    change.state(monitor, monitor.index(Topic::State, part.partition), &out.state);
+    change.state(monitor, monitor.index(Topic::State, part.partition), out);
     change.moves.push((part.claim.clone(), batch.next_offset()));
     Ok(records.len())
 }

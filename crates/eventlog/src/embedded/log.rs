@@ -1,5 +1,6 @@
 //! The log of one monitor.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use pricemonitor_model::{Incarnation, Time};
@@ -7,8 +8,11 @@ use rusqlite::OptionalExtension;
 
 use super::appender::EmbeddedAppender;
 use super::monitor::Monitor;
-use super::{fold, schema, sink};
-use crate::{EventLog, Fold, LogStatus, Member, PartitionLag, Result, Sink, Stop, Topic};
+use super::{fold, scan, schema, sink};
+use crate::{
+    Appended, Ends, EventLog, Fold, LogStatus, Member, PartitionLag, Position, Record, Result, Sink, Stop,
+    Topic, Write,
+};
 
 /// The log of one monitor in an [`EmbeddedStore`](super::EmbeddedStore). Cheap to clone.
 #[derive(Clone, Debug)]
@@ -18,11 +22,6 @@ impl EmbeddedLog {
     /// What `topic` is called in messages.
     pub fn name(&self, topic: Topic) -> &str {
         &self.0.topic(topic).name
-    }
-
-    /// The life of `topic`: minted when the topic was made.
-    pub fn incarnation(&self, topic: Topic) -> Incarnation {
-        self.0.topic(topic).incarnation
     }
 }
 
@@ -56,6 +55,33 @@ impl EventLog for EmbeddedLog {
 
     fn partitions(&self, topic: Topic) -> u32 {
         self.0.topic(topic).partitions
+    }
+
+    fn incarnation(&self, topic: Topic) -> Incarnation {
+        self.0.topic(topic).incarnation
+    }
+
+    fn ends(&self, topic: Topic) -> Result<Vec<Ends>> {
+        scan::ends(&self.0, topic)
+    }
+
+    fn scan(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: u64,
+        to: Option<u64>,
+        each: &mut dyn FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<u64> {
+        scan::scan(&self.0, topic, partition, from..to.unwrap_or(u64::MAX), each)
+    }
+
+    fn put(&self, records: &[(Topic, Write)]) -> Result<Appended> {
+        scan::put(&self.0, records)
+    }
+
+    fn folded(&self, group: &str) -> Result<Vec<Option<Position>>> {
+        scan::folded(&self.0, group)
     }
 
     fn status(&self) -> LogStatus {

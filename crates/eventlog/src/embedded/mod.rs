@@ -33,6 +33,7 @@ mod options;
 mod pace;
 mod read;
 mod retention;
+mod scan;
 mod schema;
 mod sink;
 mod state;

@@ -89,6 +89,11 @@ impl Monitor {
                 layout.partitions
             )));
         }
+        if !core.writes() {
+            core.look(|conn| exists(conn, id, layout))?
+                .map_err(|why| Error::Position(format!("`{}` {why}", core.path.display())))?;
+            return core.look(|conn| loaded(conn, core, id, layout));
+        }
         let now = (core.options.clock)();
         core.write(|tx| topics(tx, core, id, layout, now), |_| ())?;
         core.look(|conn| loaded(conn, core, id, layout))
@@ -212,6 +217,38 @@ fn make(
         ))));
     }
     Ok(())
+}
+
+/// Says why the monitor's topics are not as the manifest says.
+fn exists(
+    conn: &Connection,
+    id: &MonitorId,
+    layout: &Layout,
+) -> rusqlite::Result<std::result::Result<(), String>> {
+    for (topic, part, _) in TOPICS {
+        let found: Option<u32> = conn
+            .query_row(
+                "SELECT partitions FROM topics WHERE monitor = ? AND topic = ?",
+                params![id.as_str(), part],
+                |row| row.get(0),
+            )
+            .optional()?;
+        match (found, layout.partitions(topic)) {
+            (None, _) => {
+                return Ok(Err(format!(
+                    "knows nothing of the monitor {id}: name the folder of its `pricemonitor up` with --data-dir"
+                )));
+            }
+            (Some(found), wanted) if found != wanted => {
+                return Ok(Err(format!(
+                    "has {found} partitions of `{}`, the manifest says {wanted}: set `partitions: {found}`",
+                    layout.name(id, topic)
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn loaded(conn: &Connection, core: &Arc<Core>, id: &MonitorId, layout: &Layout) -> rusqlite::Result<Monitor> {

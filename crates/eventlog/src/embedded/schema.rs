@@ -104,23 +104,49 @@ pub(super) fn limit(conn: &Connection, max_bytes: Option<u64>) -> rusqlite::Resu
     conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
 }
 
+/// Refuses a file of another format: who only reads cannot bring it to this one.
+pub(super) fn is_current(conn: &Connection, path: &Path) -> Result<()> {
+    let (format, id) = versions(conn).map_err(|error| trouble::opening(path, &error))?;
+    if id != APPLICATION_ID {
+        return Err(foreign(path));
+    }
+    if format > STEPS.len() {
+        return Err(newer(path, format, STEPS.len()));
+    }
+    if format < STEPS.len() {
+        return Err(Error::Storage(format!(
+            "`{}` has the older format {format}: start `pricemonitor up` of this version once, which brings it to format {}",
+            path.display(),
+            STEPS.len()
+        )));
+    }
+    Ok(())
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::Storage(format!(
+        "`{}` belongs to another program: move it away, or choose another folder with --data-dir",
+        path.display()
+    ))
+}
+
+fn newer(path: &Path, format: usize, known: usize) -> Error {
+    Error::Newer(format!(
+        "`{}` has format {format}, this program knows formats up to {known}: use the newer pricemonitor that wrote it, or another folder with --data-dir",
+        path.display()
+    ))
+}
+
 fn migrate(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<()> {
     let explain = |error: rusqlite::Error| trouble::opening(path, &error);
     let (format, id) = versions(conn).map_err(explain)?;
     let tables: i64 =
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(explain)?;
     if id != APPLICATION_ID && (tables > 0 || format > 0) {
-        return Err(Error::Storage(format!(
-            "`{}` belongs to another program: move it away, or choose another folder with --data-dir",
-            path.display()
-        )));
+        return Err(foreign(path));
     }
     if format > steps.len() {
-        return Err(Error::Newer(format!(
-            "`{}` has format {format}, this program knows formats up to {}: use the newer pricemonitor that wrote it, or another folder with --data-dir",
-            path.display(),
-            steps.len()
-        )));
+        return Err(newer(path, format, steps.len()));
     }
     if format == steps.len() {
         return Ok(());

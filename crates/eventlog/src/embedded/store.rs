@@ -21,7 +21,7 @@ const FILE: &str = "log.sqlite";
 pub(super) type Monitors = Arc<Mutex<HashMap<MonitorId, Arc<Monitor>>>>;
 
 /// The open `log.sqlite` of a data folder. The folder is this process's until the store and every
-/// log taken from it are dropped.
+/// log taken from it are dropped, unless it was opened to be read.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     core: Arc<Core>,
@@ -46,6 +46,22 @@ impl EmbeddedStore {
             .spawn(move || retention::keep(&tended, &known, &told))
             .map_err(|error| Error::Storage(format!("no thread for the event log ({error})")))?;
         Ok(EmbeddedStore { core, monitors, stop, keeper: Some(keeper) })
+    }
+
+    /// Opens the log in `dir` to be read, also while another process works with it. Whatever would write is refused.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when there is none, [`Error::Newer`]; as [`EmbeddedStore::open`].
+    pub fn open_to_read(dir: &Path, options: Options) -> Result<EmbeddedStore> {
+        let path = dir.join(FILE);
+        if !path.is_file() {
+            return Err(Error::Storage(format!(
+                "there is no event log in `{}`: name the folder of `pricemonitor up` with --data-dir",
+                dir.display()
+            )));
+        }
+        let core = Arc::new(Core::open_to_read(path, options)?);
+        Ok(EmbeddedStore { core, monitors: Monitors::default(), stop: Stop::new(), keeper: None })
     }
 
     /// The log of `id`, whose topics are made on first use.
@@ -95,6 +111,9 @@ impl Drop for EmbeddedStore {
             && keeper.join().is_err()
         {
             tracing::error!("the event log's housekeeping ended by a bug (panic)");
+        }
+        if !self.core.writes() {
+            return;
         }
         for monitor in locked(&self.monitors).values() {
             if let Err(error) = monitor.store_hints() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use pricemonitor_model::MonitorId;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::LARGEST_BATCH;
 
@@ -38,6 +40,8 @@ impl Connection {
         for (property, value) in &self.properties {
             config.set(property, value);
         }
+        let loud = self.properties.contains_key("debug");
+        config.set_log_level(if loud { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
         config
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("client.id", format!("pricemonitor-{name}"))
@@ -60,11 +64,12 @@ impl Connection {
     }
 
     /// Reads partitions that it is told, outside of any group.
-    pub(super) fn reader(&self) -> ClientConfig {
+    pub(super) fn reader(&self, id: &MonitorId) -> ClientConfig {
         let mut config = self.base("reader");
         config
-            // librdkafka wants a name even where no group is joined; nothing is ever committed to it.
-            .set("group.id", "pricemonitor-reader")
+            // librdkafka wants a name even where no group is joined, and asks for its coordinator, for which there must be
+            // a right; nothing is ever committed to it.
+            .set("group.id", format!("{id}.reader"))
             .set("enable.partition.eof", "true");
         reading(&mut config);
         config
@@ -84,12 +89,14 @@ impl Connection {
         config
     }
 
-    /// A producer of transactions. A second one of the same name fences the first (KIP-98).
-    pub(super) fn producer(&self, transactional_id: &str) -> ClientConfig {
+    /// A producer of transactions. A second one of the same name fences the first (KIP-98). It tells of every record
+    /// that was taken only if `told`: that costs as much as the record itself.
+    pub(super) fn producer(&self, transactional_id: &str, told: bool) -> ClientConfig {
         let mut config = self.base(transactional_id);
         config
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", SESSION)
+            .set("delivery.report.only.error", if told { "false" } else { "true" })
             .set("acks", "all")
             .set("compression.type", "lz4")
             .set("message.max.bytes", LARGEST_BATCH)
@@ -112,7 +119,7 @@ fn reading(config: &mut ClientConfig) {
         .set("fetch.wait.max.ms", "20")
         // The default of a second stalls a fast reader whenever its queue was full.
         .set("fetch.queue.backoff.ms", "20")
-        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.max.messages.kbytes", "1024")
         .set("queued.min.messages", "100000");
 }
 

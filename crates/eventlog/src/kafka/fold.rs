@@ -3,28 +3,30 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pricemonitor_model::Time;
+use pricemonitor_model::{Incarnation, Time};
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::message::{BorrowedMessage, Message as _};
 
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::meta::{self, Meta};
+use super::native::{Entry, Message, Messages};
 use super::restore::Restore;
+use super::scan;
+use super::stall::{self, Stall};
 use super::transaction::Transactions;
-use super::trouble::explain;
 use crate::{Batch, Error, Fold, Member, Out, Position, Record, Restored, Result, Stop, Topic};
 
-/// How long a poll waits, so that a stop is heard.
-pub(super) const TURN: Duration = Duration::from_millis(50);
 /// Growth of batches under backlog.
-const GROWTH: usize = 4;
+const GROWTH: usize = 2;
 /// Wait after a transaction that may succeed later.
-const AGAIN: Duration = Duration::from_millis(200);
+pub(super) const AGAIN: Duration = Duration::from_millis(200);
+
+/// What a fold writes to.
+const WRITTEN: [Topic; 4] = [Topic::Processed, Topic::Alerts, Topic::State, Topic::DeadLetters];
 
 /// Who is to blame decides whether partitions are still revoked.
-enum End {
+pub(super) enum End {
     Engine(Error),
     Fold(Error),
 }
@@ -35,40 +37,78 @@ impl From<Error> for End {
     }
 }
 
-struct Folding<'f, F> {
-    log: &'f Shared,
-    transactions: Transactions,
-    fold: &'f mut F,
+pub(super) struct Folding<'f, F> {
+    pub(super) log: &'f Shared,
+    /// The group as the worker calls it.
+    pub(super) reader: String,
+    pub(super) transactional_id: String,
+    pub(super) transactions: Transactions,
+    pub(super) fold: &'f mut F,
     /// Owned partitions, and where each goes on.
-    parts: BTreeMap<u32, u64>,
+    pub(super) parts: BTreeMap<u32, u64>,
+    /// Where partitions stand if the last transaction was committed after all; `None` when it is known.
+    pub(super) unsure: Option<Vec<(u32, u64)>>,
+    settled: bool,
     out: Out,
 }
 
 pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()> {
     let group = log.group(&member.group);
     // First: what an earlier process of this name left open is given up, so that nobody waits for it.
-    let transactions = Transactions::open(&log.connection, &format!("{group}.{}", member.instance))?;
-    let membership = Membership::join(&log.connection, &group, member, log.name(Topic::Raw))?;
-    let mut folding = Folding { log, transactions, fold, parts: BTreeMap::new(), out: Out::default() };
-    let ended = folding.until(&membership, stop);
-    log.told(&group, None);
-    match ended {
-        Ok(()) => folding.revoke_all(),
-        Err(End::Fold(error) | End::Engine(error @ Error::Fenced(_))) => return Err(error),
-        Err(End::Engine(error)) => {
+    let transactional_id = log.transactional_id(&group, &member.instance);
+    let transactions = Transactions::open_for_many(&log.connection, &transactional_id)?;
+    let mut folding = Folding {
+        log,
+        reader: group.clone(),
+        transactional_id,
+        transactions,
+        fold,
+        parts: BTreeMap::new(),
+        unsure: None,
+        settled: false,
+        out: Out::default(),
+    };
+    loop {
+        let membership = Membership::join(&log.connection, &group, member, log.name(Topic::Raw))?;
+        let ended = folding.until(&membership, stop);
+        let again = match &ended {
+            Err(End::Engine(Error::Fenced(_))) => membership.was_cut_off(),
+            Err(End::Engine(error)) => stall::has_caused(error),
+            _ => false,
+        };
+        let again = again && !stop.is_stopped();
+        if again {
             folding.revoke_all();
-            return Err(error);
+            folding.transactions = Transactions::open_for_many(&log.connection, &folding.transactional_id)?;
+            continue;
         }
+        log.told(&group, None);
+        return match ended {
+            Ok(()) => {
+                folding.revoke_all();
+                Ok(())
+            }
+            Err(End::Fold(error) | End::Engine(error @ Error::Fenced(_))) => Err(error),
+            Err(End::Engine(error)) => {
+                folding.revoke_all();
+                Err(error)
+            }
+        };
     }
-    Ok(())
 }
 
 impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
-        let mut settled = false;
         let mut most = self.log.options.batch_records;
+        let (mut messages, mut stall) = (Messages::default(), Stall::default());
         while !stop.is_stopped() {
-            let messages = collect(membership, most, self.log.options.linger)?;
+            let owned = self.parts.keys().copied();
+            let collected = membership.collect(&mut messages, most, self.log.options.linger, owned);
+            if let Err(Error::Retry(why)) = collected {
+                self.again(membership, Error::Retry(why), stop)?;
+                continue;
+            }
+            collected?;
             let full = messages.len() >= most;
             most = if full { most * 2 } else { most / 2 }
                 .clamp(self.log.options.batch_records, self.log.options.batch_records * GROWTH);
@@ -76,22 +116,42 @@ impl<F: Fold> Folding<'_, F> {
             for change in changes {
                 self.rebalance(membership, change)?;
             }
-            if membership.is_settled() && !std::mem::replace(&mut settled, true) {
+            if membership.is_settled() && !std::mem::replace(&mut self.settled, true) {
                 self.fold.settled();
             }
             match self.transaction(membership, &messages) {
-                Ok(()) => self.log.told(&membership.group, None),
-                Err(End::Engine(Error::Retry(why))) => {
-                    tracing::warn!(monitor = %self.log.id, group = membership.group, "tried again soon: {why}");
-                    self.log.told(&membership.group, Some(&why));
-                    drop(messages);
-                    self.rewind(membership)?;
-                    stop.wait(AGAIN);
+                Ok(()) => self.log.told(&membership.group, membership.unreachable().as_deref()),
+                Err(End::Engine(error)) => {
+                    messages.clear();
+                    // They come; that they are not done has another reason.
+                    stall = Stall::default();
+                    self.again(membership, error, stop)?;
                 }
                 Err(end) => return Err(end),
             }
+            let read = self.parts.iter().map(|(partition, at)| (*partition, *at));
+            stall.look(self.log, membership, Topic::Raw, read)?;
         }
         Ok(())
+    }
+
+    /// What becomes of a transaction that the engine did not bring to its end.
+    fn again(&mut self, membership: &Membership, error: Error, stop: &Stop) -> std::result::Result<(), End> {
+        match error {
+            Error::Retry(why) => {
+                self.trouble(membership, &why);
+                self.rewind(membership)?;
+                stop.wait(AGAIN);
+                Ok(())
+            }
+            Error::Fenced(why) | Error::Ambiguous(why) => self.recover(membership, &why, stop),
+            other => Err(End::Engine(other)),
+        }
+    }
+
+    pub(super) fn trouble(&self, membership: &Membership, why: &str) {
+        tracing::warn!(monitor = %self.log.id, group = membership.group, "tried again soon: {why}");
+        self.log.told(&membership.group, Some(why));
     }
 
     fn rebalance(&mut self, membership: &Membership, change: Change) -> std::result::Result<(), End> {
@@ -111,6 +171,8 @@ impl<F: Fold> Folding<'_, F> {
                     from.push((partition, Offset::Offset(next as i64)));
                 }
                 membership.take(&from)?;
+                // The group may have forgotten it while nobody was there.
+                membership.tell(&from)?;
             }
         }
         Ok(())
@@ -118,34 +180,37 @@ impl<F: Fold> Folding<'_, F> {
 
     /// Hands over a partition with its state as committed. Tells where it goes on.
     fn assign(&mut self, group: &str, partition: u32) -> std::result::Result<u64, End> {
-        let topic = self.log.name(Topic::State);
-        let restore = Restore::open(&self.log.connection, &self.log.asker, topic, partition)?;
-        let mut state: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-        let mut mark = None;
-        restore.read(|message| {
-            let Some(key) = message.key() else { return Ok(()) };
-            match message.payload() {
-                Some(value) if key == meta::KEY => mark = Some(value.to_vec()),
-                Some(value) => drop(state.insert(key.to_vec(), value.to_vec())),
-                None => drop(state.remove(key)),
-            }
-            Ok(())
-        })?;
-        let incarnation = self.log.incarnation;
-        let next_offset = match mark {
-            None => self.log.ends(Topic::Raw, partition)?.0,
-            Some(bytes) => {
-                let meta = Meta::decode(topic, partition, &bytes)?;
-                let position = Position {
-                    incarnation: pricemonitor_model::Incarnation(meta.incarnation),
-                    next_offset: meta.next_offset,
-                };
-                self.log.check(group, Topic::Raw, partition, position)?
+        let log = self.log;
+        // Before the restore, which may be long: whoever is older has nothing to do with this partition.
+        let next_offset = match scan::meta(log, partition, log.options.config_epoch)? {
+            None => log.ends(Topic::Raw, partition)?.0,
+            Some(meta) => {
+                let incarnation = Incarnation(meta.incarnation);
+                let position = Position { incarnation, next_offset: meta.next_offset };
+                log.check(group, Topic::Raw, partition, position)?
             }
         };
-        let mut entries = state.into_iter().map(Ok);
-        let restored = Restored { incarnation, next_offset, entries: &mut entries };
-        self.fold.assigned(partition, restored).map_err(End::Fold)?;
+        let restore = Restore::open(&log.asker, log.name(Topic::State), partition)?;
+        let mut restoring = Ok(());
+        let restored = Restored {
+            incarnation: log.incarnation,
+            next_offset,
+            entries: &mut |take| {
+                let done = restore.read(
+                    |done, of| log.options.observer.restoring(&self.reader, partition, done, of),
+                    |key, value| if key == meta::KEY { Ok(()) } else { take(key, value) },
+                );
+                // Who is to blame is known here; the fold only passes it on.
+                done.map_err(|error| {
+                    let text = error.to_string();
+                    restoring = Err(error);
+                    Error::Retry(text)
+                })
+            },
+        };
+        let taken = self.fold.assigned(partition, restored);
+        restoring?;
+        taken.map_err(End::Fold)?;
         Ok(next_offset)
     }
 
@@ -153,13 +218,17 @@ impl<F: Fold> Folding<'_, F> {
     fn transaction(
         &mut self,
         membership: &Membership,
-        messages: &[BorrowedMessage<'_>],
+        messages: &Messages<'_>,
     ) -> std::result::Result<(), End> {
-        let batches = by_partition(messages, &self.parts);
+        let (batches, skipped) = by_partition(messages, &self.parts);
+        if skipped > 0 {
+            self.log.options.observer.skipped(&self.reader, skipped);
+        }
         if batches.is_empty() {
             return Ok(());
         }
-        self.transactions.begin()?;
+        let begun = Instant::now();
+        self.transactions.begin_after_all(self.log, &WRITTEN)?;
         let mut reached = Vec::with_capacity(batches.len());
         let applied = batches.iter().try_for_each(|(partition, records)| {
             let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records };
@@ -170,58 +239,76 @@ impl<F: Fold> Folding<'_, F> {
             let positions: Vec<(u32, Offset)> =
                 reached.iter().map(|(partition, next)| (*partition, Offset::Offset(*next as i64))).collect();
             let group = membership
-                .consumer
+                .consumer()
                 .group_metadata()
                 .ok_or_else(|| Error::Retry("the group is not known yet".to_owned()))?;
             Ok(self.transactions.commit(&membership.list(&positions)?, &group)?)
         });
         match committed {
             Ok(_) => {
+                membership.committed(begun);
                 self.fold.committed();
                 self.parts.extend(reached);
+                let records = batches.values().map(Vec::len).sum();
+                self.log.options.observer.committed(&self.reader, records, begun.elapsed());
                 Ok(())
+            }
+            Err(End::Engine(Error::Ambiguous(why))) => {
+                self.unsure = Some(reached);
+                Err(End::Engine(Error::Ambiguous(why)))
             }
             Err(end) => {
                 self.transactions.abort();
-                self.fold.aborted();
+                self.undo();
                 Err(end)
             }
         }
     }
 
+    pub(super) fn undo(&mut self) {
+        self.fold.aborted();
+        self.log.options.observer.aborted(&self.reader);
+    }
+
     fn apply(&mut self, batch: &Batch<'_>) -> std::result::Result<(), End> {
         self.out.clear();
         self.fold.apply(batch, &mut self.out).map_err(End::Fold)?;
-        for (topic, write) in &self.out.records {
-            if !matches!(topic, Topic::Processed | Topic::Alerts | Topic::DeadLetters) {
-                return Err(End::Fold(Error::Worker(format!("a fold cannot write to {topic:?}"))));
-            }
-            let name = self.log.name(*topic);
-            self.transactions.send(name, write.partition, write.key.as_deref(), write.value.as_deref())?;
+        let log = self.log;
+        let mut sending =
+            [(Topic::Processed, Vec::new()), (Topic::Alerts, Vec::new()), (Topic::DeadLetters, Vec::new())];
+        sending[0].1.reserve(self.out.records().len());
+        for sent in self.out.records() {
+            let Some((_, records)) = sending.iter_mut().find(|(topic, _)| *topic == sent.topic) else {
+                return Err(End::Fold(Error::Worker(format!("a fold cannot write to {:?}", sent.topic))));
+            };
+            records.push((sent.partition, sent.key, sent.value));
         }
-        let state = self.log.name(Topic::State);
-        for (key, value) in &self.out.state {
-            self.transactions.send(state, Some(batch.partition), Some(key), value.as_deref())?;
+        for (topic, records) in sending.iter().filter(|(_, records)| !records.is_empty()) {
+            self.transactions.send_all(log.name(*topic), records)?;
         }
         let meta = Meta {
             format: meta::FORMAT,
+            config_epoch: self.log.options.config_epoch,
             incarnation: self.log.incarnation.0,
             partitions: self.log.partitions(Topic::Raw),
             next_offset: batch.next_offset(),
         };
-        Ok(self.transactions.send(state, Some(batch.partition), Some(meta::KEY), Some(&meta.encode()?))?)
+        let meta = meta.encode()?;
+        // The mark comes last: whoever looks for it finds it at the end.
+        let changed = self.out.states().map(|(key, value)| (Some(batch.partition), Some(key), value));
+        let mark = (Some(batch.partition), Some(meta::KEY), Some(&*meta));
+        let state: Vec<Entry<'_>> = changed.chain([mark]).collect();
+        Ok(self.transactions.send_all(log.name(Topic::State), &state)?)
     }
 
     /// Reads again from where every partition stands.
-    fn rewind(&self, membership: &Membership) -> Result<()> {
-        let positions: Vec<(u32, Offset)> =
-            self.parts.iter().map(|(partition, next)| (*partition, Offset::Offset(*next as i64))).collect();
-        if positions.is_empty() {
-            return Ok(());
-        }
-        let list = membership.list(&positions)?;
-        let sought = membership.consumer.seek_partitions(list, Duration::from_secs(10));
-        sought.map(|_| ()).map_err(|error| explain("cannot read again", &error))
+    pub(super) fn rewind(&self, membership: &Membership) -> Result<()> {
+        membership.seek(&self.positions())
+    }
+
+    /// Where owned partitions stand.
+    pub(super) fn positions(&self) -> Vec<(u32, Offset)> {
+        self.parts.iter().map(|(partition, next)| (*partition, Offset::Offset(*next as i64))).collect()
     }
 
     fn revoke_all(&mut self) {
@@ -231,43 +318,31 @@ impl<F: Fold> Folding<'_, F> {
     }
 }
 
-/// Messages up to a number, or for as long as a batch is collected.
-pub(super) fn collect(
-    membership: &Membership,
-    most: usize,
-    linger: Duration,
-) -> Result<Vec<BorrowedMessage<'_>>> {
-    let mut messages = Vec::new();
-    let Some(first) = membership.poll(TURN)? else { return Ok(messages) };
-    messages.push(first);
-    let end = Instant::now() + linger;
-    while messages.len() < most {
-        let left = end.saturating_duration_since(Instant::now());
-        match membership.poll(left)? {
-            Some(message) => messages.push(message),
-            None if left.is_zero() => break,
+/// The records of every owned partition, without those that lie before its position; those are counted.
+pub(super) fn by_partition<'m>(
+    messages: &'m Messages<'_>,
+    parts: &BTreeMap<u32, u64>,
+) -> (BTreeMap<u32, Vec<Record<'m>>>, u64) {
+    let mut batches: BTreeMap<u32, Vec<Record<'m>>> = BTreeMap::new();
+    let mut skipped = 0;
+    for message in messages.iter().filter(|message| message.fault().is_none()) {
+        let partition = message.partition();
+        match parts.get(&partition) {
+            Some(next) if message.offset() >= *next => {
+                batches.entry(partition).or_default().push(record(message))
+            }
+            Some(_) => skipped += 1,
             None => {}
         }
     }
-    Ok(messages)
+    (batches, skipped)
 }
 
-/// The records of every owned partition, without those that lie before its position.
-pub(super) fn by_partition<'m>(
-    messages: &'m [BorrowedMessage<'_>],
-    parts: &BTreeMap<u32, u64>,
-) -> BTreeMap<u32, Vec<Record<'m>>> {
-    let mut batches: BTreeMap<u32, Vec<Record<'m>>> = BTreeMap::new();
-    for message in messages {
-        let (partition, offset) = (message.partition() as u32, message.offset() as u64);
-        if parts.get(&partition).is_some_and(|next| offset >= *next) {
-            batches.entry(partition).or_default().push(Record {
-                offset,
-                timestamp: Time::from_millis(message.timestamp().to_millis().unwrap_or_default()),
-                key: message.key(),
-                value: message.payload(),
-            });
-        }
+fn record(message: Message<'_>) -> Record<'_> {
+    Record {
+        offset: message.offset(),
+        timestamp: Time::from_millis(message.millis()),
+        key: message.key(),
+        value: message.value(),
     }
-    batches
 }

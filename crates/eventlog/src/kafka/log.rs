@@ -1,34 +1,48 @@
 //! The log of one monitor on a cluster.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pricemonitor_model::{Incarnation, MonitorId};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::appender::KafkaAppender;
+use super::asker::Asker;
 use super::client::Connection;
-use super::restore::ASK;
-use super::trouble::explain;
-use super::{fold, lag, setup, sink};
+use super::lag::Lags;
+use super::{fold, lag, put, scan, setup, sink};
 use crate::layout::TOPICS;
 use crate::{
-    Error, EventLog, Fold, Layout, LogStatus, Member, PartitionLag, Position, Result, Sink, Stop, Topic,
+    Appended, Ends, Error, EventLog, Fold, Layout, LogStatus, Member, Observer, PartitionLag, Position,
+    Record, Result, Sink, Stop, Topic, Unobserved, Write,
 };
 
 /// Settings of the loops.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Records in a transaction or batch (5,000); under backlog up to four times as many.
+    /// Records in a transaction or batch (5,000); under backlog up to twice as many.
     pub batch_records: usize,
     /// How long a batch is collected at most (50 ms).
     pub linger: Duration,
+    /// Stands before the name of every group. Empty: groups are called as their members say.
+    pub group_prefix: String,
+    /// Which generation of the manifest this process works by; 0 when that is not compared. A fold gives up a
+    /// partition whose state was written by a higher one.
+    pub config_epoch: u64,
+    /// Hears of transactions, batches and restores.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { batch_records: 5_000, linger: Duration::from_millis(50) }
+        Options {
+            batch_records: 5_000,
+            linger: Duration::from_millis(50),
+            group_prefix: String::new(),
+            config_epoch: 0,
+            observer: Arc::new(Unobserved),
+        }
     }
 }
 
@@ -43,28 +57,29 @@ pub(super) struct Shared {
     pub(super) id: MonitorId,
     pub(super) incarnation: Incarnation,
     topics: Vec<(String, u32)>,
-    /// Asks for ends of partitions; reads nothing.
-    pub(super) asker: BaseConsumer,
+    pub(super) asker: Asker,
     trouble: Mutex<HashMap<String, String>>,
+    lags: Mutex<Lags>,
 }
 
 impl KafkaLog {
-    /// Opens the log that [`setup`](super::setup()) made.
+    /// Opens the log that [`setup`](super::setup()) made. Waits at most ten seconds for the cluster.
     ///
     /// # Errors
-    /// [`Error::Position`] when a topic is missing, or has other partitions than the manifest says.
+    /// [`Error::Position`] when a topic is missing, or has other partitions than the manifest says;
+    /// [`Error::Refused`] when the cluster does not let this program in, or it does not trust the cluster;
+    /// [`Error::Retry`] when the cluster cannot be reached now.
     pub fn open(
         connection: &Connection,
         id: &MonitorId,
         layout: &Layout,
         options: Options,
     ) -> Result<KafkaLog> {
-        let asker: BaseConsumer =
-            connection.asker().create().map_err(|error| explain("cannot make a client", &error))?;
+        let asker = Asker::new(connection, id)?;
         let mut topics = Vec::new();
         for (topic, _, _) in TOPICS {
             let (name, wanted) = (layout.name(id, topic), layout.partitions(topic));
-            match setup::partitions(&asker, &name)? {
+            match asker.topic(&name)?.map(|shape| shape.partitions) {
                 Some(found) if found == wanted => topics.push((name, wanted)),
                 Some(found) => {
                     return Err(Error::Position(format!(
@@ -79,7 +94,7 @@ impl KafkaLog {
                 }
             }
         }
-        let mark = setup::read_mark(connection, &asker, id, layout)?.ok_or_else(|| {
+        let mark = setup::read_mark(&asker, id, layout)?.ok_or_else(|| {
             Error::Position(format!(
                 "`{}` holds no mark of `pricemonitor setup`: run it first",
                 layout.name(id, Topic::Checkpoints)
@@ -94,6 +109,7 @@ impl KafkaLog {
             topics,
             asker,
             trouble: Mutex::default(),
+            lags: Mutex::default(),
         })))
     }
 
@@ -112,18 +128,22 @@ impl Shared {
         self.topics[topic as usize].1
     }
 
-    /// A group of this monitor, as the cluster knows it.
+    /// A group, as the cluster knows it.
     pub(super) fn group(&self, group: &str) -> String {
-        format!("{}.{group}", self.id)
+        format!("{}{group}", self.options.group_prefix)
+    }
+
+    /// The transactional id of a member. It begins with the monitor's id whatever the group is called, so that one
+    /// rule of access by prefix is enough.
+    pub(super) fn transactional_id(&self, group: &str, instance: &str) -> String {
+        let id = self.id.as_str();
+        let ours = group.strip_prefix(id).is_some_and(|rest| rest.starts_with('.'));
+        if ours { format!("{group}.{instance}") } else { format!("{id}.{group}.{instance}") }
     }
 
     /// Oldest offset and end of a partition.
     pub(super) fn ends(&self, topic: Topic, partition: u32) -> Result<(u64, u64)> {
-        let (first, end) = self
-            .asker
-            .fetch_watermarks(self.name(topic), partition as i32, ASK)
-            .map_err(|error| explain(&format!("cannot ask where `{}` ends", self.name(topic)), &error))?;
-        Ok((first.max(0) as u64, end.max(0) as u64))
+        self.asker.ends(self.name(topic), partition)
     }
 
     /// Refuses a position that is not one in this log; nothing is ever reset by itself.
@@ -158,6 +178,11 @@ impl Shared {
         Ok(at)
     }
 
+    /// What is remembered of how far groups are behind.
+    pub(super) fn lags(&self) -> MutexGuard<'_, Lags> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes why a loop cannot work now, or that it can.
     pub(super) fn told(&self, who: &str, why: Option<&str>) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,6 +214,33 @@ impl EventLog for KafkaLog {
 
     fn partitions(&self, topic: Topic) -> u32 {
         self.0.partitions(topic)
+    }
+
+    fn incarnation(&self, _: Topic) -> Incarnation {
+        self.0.incarnation
+    }
+
+    fn ends(&self, topic: Topic) -> Result<Vec<Ends>> {
+        scan::ends(&self.0, topic)
+    }
+
+    fn scan(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from: u64,
+        to: Option<u64>,
+        each: &mut dyn FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<u64> {
+        scan::scan(&self.0, topic, partition, from..to.unwrap_or(u64::MAX), each)
+    }
+
+    fn put(&self, records: &[(Topic, Write)]) -> Result<Appended> {
+        put::put(&self.0, records)
+    }
+
+    fn folded(&self, _: &str) -> Result<Vec<Option<Position>>> {
+        scan::folded(&self.0)
     }
 
     fn status(&self) -> LogStatus {

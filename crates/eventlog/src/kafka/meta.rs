@@ -18,6 +18,9 @@ pub(super) const FORMAT: u32 = 1;
 pub(super) struct Meta {
     /// Format of the state.
     pub(super) format: u32,
+    /// Generation of the manifest that the state was folded by; 0 when it was not told.
+    #[serde(default)]
+    pub(super) config_epoch: u64,
     /// Life of the raw topic that the offset is of.
     pub(super) incarnation: u64,
     /// Partitions of the raw topic.
@@ -36,18 +39,26 @@ impl Meta {
     /// Reads a value.
     ///
     /// # Errors
-    /// [`Error::Newer`] for a format of a later program, [`Error::Storage`] for what is no mark.
-    pub(super) fn decode(topic: &str, partition: u32, bytes: &[u8]) -> Result<Meta> {
+    /// [`Error::Superseded`] for the format of a later program or a higher epoch than `config_epoch` (unless that is 0),
+    /// [`Error::Storage`] for what is no mark.
+    pub(super) fn decode(topic: &str, partition: u32, config_epoch: u64, bytes: &[u8]) -> Result<Meta> {
         let meta: Meta = serde_json::from_slice(bytes).map_err(|error| {
             Error::Storage(format!(
                 "partition {partition} of `{topic}` has a mark that cannot be read: {error}"
             ))
         })?;
         if meta.format > FORMAT {
-            return Err(Error::Newer(format!(
+            return Err(Error::Superseded(format!(
                 "partition {partition} of `{topic}` has format {}, this program knows up to {FORMAT}: a newer processor \
                  has taken over, upgrade this one",
                 meta.format
+            )));
+        }
+        if config_epoch != 0 && meta.config_epoch > config_epoch {
+            return Err(Error::Superseded(format!(
+                "partition {partition} of `{topic}` was folded by generation {} of the manifest, this process has \
+                 generation {config_epoch}: give it the newer manifest",
+                meta.config_epoch
             )));
         }
         Ok(meta)
@@ -59,12 +70,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_read_as_it_was_written_and_a_newer_one_says_upgrade() {
-        let meta = Meta { format: FORMAT, incarnation: u64::MAX, partitions: 4, next_offset: 7 };
-        assert_eq!(Meta::decode("t", 0, &meta.encode().unwrap()).unwrap(), meta);
+    fn a_mark_is_read_as_it_was_written_and_a_newer_one_says_who_is_older() {
+        let meta =
+            Meta { format: FORMAT, config_epoch: 3, incarnation: u64::MAX, partitions: 4, next_offset: 7 };
+        let bytes = meta.encode().unwrap();
+        for epoch in [0, 3, 4] {
+            assert_eq!(Meta::decode("t", 0, epoch, &bytes).unwrap(), meta, "{epoch}");
+        }
+        let error = Meta::decode("t", 3, 2, &bytes).unwrap_err();
+        assert!(
+            matches!(&error, Error::Superseded(text) if text.contains("generation 3") && text.contains("generation 2")),
+            "{error}"
+        );
         let newer = Meta { format: FORMAT + 1, ..meta };
-        let error = Meta::decode("t", 3, &newer.encode().unwrap()).unwrap_err();
-        assert!(matches!(&error, Error::Newer(text) if text.contains("partition 3 of `t`")), "{error}");
-        assert!(matches!(Meta::decode("t", 0, b"{"), Err(Error::Storage(_))));
+        let error = Meta::decode("t", 3, 0, &newer.encode().unwrap()).unwrap_err();
+        assert!(matches!(&error, Error::Superseded(text) if text.contains("partition 3 of `t`")), "{error}");
+        assert!(matches!(Meta::decode("t", 0, 0, b"{"), Err(Error::Storage(_))));
+    }
+
+    #[test]
+    fn a_mark_of_a_program_that_knew_no_epochs_is_read() {
+        let old = br#"{"format":1,"incarnation":5,"partitions":2,"nextOffset":9}"#;
+        assert_eq!(Meta::decode("t", 0, 1, old).unwrap().config_epoch, 0);
     }
 }

@@ -14,19 +14,29 @@
 //! - The topics exist, as [`setup`] makes them. The engine never makes or changes one.
 
 mod appender;
+mod asker;
 mod client;
+mod ear;
 mod fold;
+mod hanging;
 mod lag;
 mod log;
 mod membership;
 mod meta;
+mod native;
+mod put;
+mod recover;
 mod restore;
+mod scan;
+mod settings;
 mod setup;
 mod sink;
+mod stall;
 mod transaction;
 mod trouble;
 
 pub use appender::KafkaAppender;
 pub use client::Connection;
 pub use log::{KafkaLog, Options};
-pub use setup::{Setup, setup, teardown};
+pub use settings::{Difference, Setup};
+pub use setup::{SetUp, setup, teardown};

@@ -1,6 +1,5 @@
 //! Making the topics of a monitor, and the mark that says whose they are.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
@@ -8,17 +7,17 @@ use futures::executor::block_on;
 use pricemonitor_model::MonitorId;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
-use rdkafka::message::Message as _;
 use serde::{Deserialize, Serialize};
 
+use super::asker::{Asker, Shape};
 use super::client::Connection;
-use super::restore::{ASK, Restore};
+use super::restore::Restore;
+use super::settings::{self, Difference, Setup};
 use super::transaction::Transactions;
 use super::trouble::explain;
 use crate::layout::TOPICS;
-use crate::{Error, LARGEST_BATCH, Layout, Result, Topic};
+use crate::{Error, Layout, Result, Topic};
 
 /// Key of the mark, in partition 0 of the checkpoints. No source has this name: names do not begin with `_`.
 pub(super) const MARK: &[u8] = b"_monitor";
@@ -26,27 +25,21 @@ pub(super) const MARK: &[u8] = b"_monitor";
 const FORMAT: u32 = 1;
 /// Longest wait for a topic to be made or deleted.
 const MAKE: Duration = Duration::from_secs(30);
-const DAY: u64 = 86_400_000;
+/// How often the mark is tried to be written while other setups of the monitor run, and the growth of the wait.
+const TRIES: u32 = 8;
+const AGAIN: Duration = Duration::from_millis(100);
 
-/// How topics are made.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Copies of every record. With 3 or more, one may be away.
-    pub replication: i32,
-    /// How long records are kept, in milliseconds, by topic; compacted topics have none.
-    pub retention: BTreeMap<Topic, u64>,
-}
-
-impl Default for Setup {
-    fn default() -> Setup {
-        let retention = [
-            (Topic::Raw, 7 * DAY),
-            (Topic::Processed, 7 * DAY),
-            (Topic::Alerts, 7 * DAY),
-            (Topic::DeadLetters, 30 * DAY),
-        ];
-        Setup { replication: 1, retention: retention.into() }
-    }
+/// What a setup did and found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetUp {
+    /// Topics that were made.
+    pub made: Vec<String>,
+    /// Where topics that existed before are not as wanted. They were not changed.
+    pub differences: Vec<Difference>,
+    /// Why the settings of topics could not be compared, if they could not.
+    pub not_compared: Option<String>,
+    /// The monitor that the topics belonged to until now; only with [`Setup::adopt`].
+    pub adopted_from: Option<String>,
 }
 
 /// Whose topics they are, and their life.
@@ -63,90 +56,193 @@ pub(super) struct Mark {
 impl Mark {
     /// Refuses topics of another monitor.
     pub(super) fn belongs_to(&self, id: &MonitorId, layout: &Layout) -> Result<()> {
-        let place = layout.name(id, Topic::Checkpoints);
-        if self.format > FORMAT {
-            return Err(Error::Newer(format!(
-                "the mark in `{place}` has format {}, this program knows up to {FORMAT}: upgrade it",
-                self.format
-            )));
-        }
+        self.is_known(id, layout)?;
         if self.monitor != id.as_str() {
             return Err(Error::Position(format!(
-                "`{place}` belongs to the monitor {}, not to {id}: use other topic names",
+                "`{}` belongs to the monitor {}, not to {id}: use other topic names, or take the topics over by \
+                 `pricemonitor setup --adopt`",
+                layout.name(id, Topic::Checkpoints),
                 self.monitor
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a mark of a later program.
+    fn is_known(&self, id: &MonitorId, layout: &Layout) -> Result<()> {
+        if self.format > FORMAT {
+            return Err(Error::Newer(format!(
+                "the mark in `{}` has format {}, this program knows up to {FORMAT}: upgrade it",
+                layout.name(id, Topic::Checkpoints),
+                self.format
             )));
         }
         Ok(())
     }
 }
 
-/// Makes what is missing and says what it made. What exists is never changed. May run twice at a time: the
-/// mark is written under one transactional id, so the second waits for the first.
+/// Makes what is missing, and says what it made and what is not as wanted. What exists is never changed. May run twice
+/// at a time: the mark is written under one transactional id, so the second waits for the first.
 ///
 /// # Errors
-/// [`Error::Position`] for a topic with other partitions, or of another monitor.
-pub fn setup(connection: &Connection, id: &MonitorId, layout: &Layout, setup: &Setup) -> Result<Vec<String>> {
-    let admin: AdminClient<DefaultClientContext> =
-        connection.admin().create().map_err(|error| explain("cannot make a client", &error))?;
-    let asker: BaseConsumer =
-        connection.asker().create().map_err(|error| explain("cannot make a client", &error))?;
-    let mut made = Vec::new();
+/// [`Error::Position`] for a topic with other partitions, of another monitor, or with records and without a mark
+/// (see [`Setup::adopt`]); [`Error::Refused`] when the cluster does not let this user in or not make topics;
+/// [`Error::Retry`] when the cluster cannot be reached within ten seconds.
+pub fn setup(connection: &Connection, id: &MonitorId, layout: &Layout, setup: &Setup) -> Result<SetUp> {
+    let asker = Asker::new(connection, id)?;
+    let existing = existing(&asker, id, layout)?;
+    let known = known_mark(&asker, id, layout, setup, &existing)?;
+    let admin = admin(connection)?;
+    let mut result = SetUp::default();
     let mut raw_is_new = false;
-    for (topic, _, _) in TOPICS {
+    for (topic, shape) in TOPICS.iter().map(|(topic, _, _)| *topic).zip(&existing) {
+        if shape.is_some() {
+            continue;
+        }
         let (name, wanted) = (layout.name(id, topic), layout.partitions(topic));
-        match partitions(&asker, &name)? {
-            Some(found) if found == wanted => {}
-            Some(found) => {
-                return Err(Error::Position(format!(
-                    "`{name}` exists with {found} partitions, the manifest says {wanted}: nothing was changed; set \
-                     `partitions: {found}`, or use other topics"
-                )));
+        let new = make(&admin, &name, topic, wanted, setup)?;
+        let made = wait_for(&asker, &name, wanted)?;
+        if setup.replication.is_none() {
+            settings::in_sync(&admin, &name, topic, setup, made)?;
+        }
+        raw_is_new |= new && topic == Topic::Raw;
+        result.made.push(name);
+    }
+    let found: Vec<(Topic, String, Shape)> = TOPICS
+        .iter()
+        .zip(&existing)
+        .filter_map(|((topic, _, _), shape)| Some((*topic, layout.name(id, *topic), (*shape)?)))
+        .collect();
+    (result.differences, result.not_compared) = settings::compare(&admin, &found, setup);
+    result.adopted_from =
+        known.as_ref().map(|mark| &mark.monitor).filter(|owner| *owner != id.as_str()).cloned();
+    let mut tries = 0;
+    loop {
+        match mark(connection, &asker, id, layout, setup, raw_is_new) {
+            // Another setup of this monitor came in between and has written the mark, or this one does; or the cluster is
+            // slow to answer.
+            Err(Error::Fenced(_) | Error::Ambiguous(_) | Error::Retry(_)) if tries < TRIES => tries += 1,
+            written => return written.map(|()| result),
+        }
+        std::thread::sleep(AGAIN * tries);
+    }
+}
+
+/// What exists of the topics, in the order of [`TOPICS`].
+fn existing(asker: &Asker, id: &MonitorId, layout: &Layout) -> Result<Vec<Option<Shape>>> {
+    TOPICS
+        .iter()
+        .map(|(topic, _, _)| {
+            let (name, wanted) = (layout.name(id, *topic), layout.partitions(*topic));
+            match asker.topic(&name)? {
+                Some(found) if found.partitions != wanted => Err(Error::Position(format!(
+                    "`{name}` exists with {} partitions, the manifest says {wanted}: nothing was changed; set \
+                     `partitions: {}`, or use other topics",
+                    found.partitions, found.partitions
+                ))),
+                found => Ok(found),
             }
-            None => {
-                let new = make(&admin, &name, topic, wanted, setup)?;
-                wait_for(&asker, &name, wanted)?;
-                raw_is_new |= new && topic == Topic::Raw;
-                made.push(name);
+        })
+        .collect()
+}
+
+/// The mark there is, if it is this monitor's or may be taken over. Topics that have records and no mark may be
+/// somebody else's too: that they are called by a name of the manifest says nothing.
+fn known_mark(
+    asker: &Asker,
+    id: &MonitorId,
+    layout: &Layout,
+    setup: &Setup,
+    existing: &[Option<Shape>],
+) -> Result<Option<Mark>> {
+    let known = match existing[Topic::Checkpoints as usize] {
+        Some(_) => read_mark(asker, id, layout)?,
+        None => None,
+    };
+    if let Some(mark) = known {
+        if setup.adopt { mark.is_known(id, layout) } else { mark.belongs_to(id, layout) }?;
+        return Ok(Some(mark));
+    }
+    for topic in [Topic::Raw, Topic::Processed, Topic::Alerts, Topic::State] {
+        let Some(shape) = existing[topic as usize].filter(|_| !setup.adopt) else { continue };
+        let name = layout.name(id, topic);
+        for partition in 0..shape.partitions {
+            let (first, end) = asker.ends(&name, partition)?;
+            if end > first {
+                return Err(Error::Position(format!(
+                    "`{name}` exists and has records, and nothing says that they are of {id}: if it may have them, run \
+                     `pricemonitor setup --adopt`; else use other topic names"
+                )));
             }
         }
     }
-    mark(connection, &asker, id, layout, raw_is_new)?;
-    Ok(made)
+    Ok(None)
 }
 
 /// Deletes the topics of the monitor. Says which there were.
 ///
 /// # Errors
-/// [`Error::Position`] when they belong to another monitor; then nothing is deleted.
+/// [`Error::Position`] when they belong to another monitor, or nothing says that they are this one's; then nothing is
+/// deleted. Else as for [`setup`].
 pub fn teardown(connection: &Connection, id: &MonitorId, layout: &Layout) -> Result<Vec<String>> {
-    let admin: AdminClient<DefaultClientContext> =
-        connection.admin().create().map_err(|error| explain("cannot make a client", &error))?;
-    let asker: BaseConsumer =
-        connection.asker().create().map_err(|error| explain("cannot make a client", &error))?;
-    if partitions(&asker, &layout.name(id, Topic::Checkpoints))?.is_some()
-        && let Some(mark) = read_mark(connection, &asker, id, layout)?
-    {
-        mark.belongs_to(id, layout)?;
-    }
-    let mut gone = Vec::new();
+    let asker = Asker::new(connection, id)?;
+    let mut names = Vec::new();
     for (topic, _, _) in TOPICS {
         let name = layout.name(id, topic);
-        if partitions(&asker, &name)?.is_some() {
-            let doing = format!("cannot delete `{name}`");
-            let results = block_on(admin.delete_topics(&[&name], &options()))
-                .map_err(|error| explain(&doing, &error))?;
-            for result in results {
-                if let Err((_, code)) = result {
-                    return Err(Error::Storage(format!("{doing}: {code}")));
-                }
-            }
-            gone.push(name);
+        if asker.topic(&name)?.is_some() {
+            names.push((topic, name));
         }
+    }
+    if names.iter().any(|(topic, _)| *topic == Topic::Checkpoints)
+        && let Some(mark) = read_mark(&asker, id, layout)?
+    {
+        mark.belongs_to(id, layout)?;
+    } else if let Some((_, name)) = names.iter().find(|(topic, _)| layout.names_itself(*topic)) {
+        return Err(Error::Position(format!(
+            "nothing says that `{name}` is a topic of {id}: nothing was deleted; delete it by Kafka's own tools"
+        )));
+    }
+    // The one with the mark goes last, so that a teardown that was interrupted can go on.
+    names.sort_by_key(|(topic, _)| *topic == Topic::Checkpoints);
+    let admin = admin(connection)?;
+    let mut gone = Vec::with_capacity(names.len());
+    for (_, name) in names {
+        let doing = format!("cannot delete `{name}`");
+        let results =
+            block_on(admin.delete_topics(&[&name], &options())).map_err(|error| explain(&doing, &error))?;
+        for result in results {
+            match result {
+                Err((_, code)) if code != Code::UnknownTopicOrPartition => {
+                    return Err(settings::refused(&doing, code));
+                }
+                _ => {}
+            }
+        }
+        gone.push(name);
+    }
+    for name in &gone {
+        wait_until_gone(&asker, name)?;
     }
     Ok(gone)
 }
 
-fn options() -> AdminOptions {
+/// Brokers hear of a deleted topic one after the other, too; a `setup` that follows must not find it.
+fn wait_until_gone(asker: &Asker, name: &str) -> Result<()> {
+    let end = std::time::Instant::now() + MAKE;
+    while asker.topic(name)?.is_some() {
+        if std::time::Instant::now() > end {
+            return Err(Error::Retry(format!("the topic `{name}` was deleted but is still there")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn admin(connection: &Connection) -> Result<AdminClient<DefaultClientContext>> {
+    connection.admin().create().map_err(|error| explain("cannot make a client", &error))
+}
+
+pub(super) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(MAKE)).request_timeout(Some(MAKE))
 }
 
@@ -158,67 +254,48 @@ fn make(
     partitions: u32,
     setup: &Setup,
 ) -> Result<bool> {
-    let in_sync = if setup.replication >= 3 { setup.replication - 1 } else { 1 }.to_string();
-    let retention = setup.retention.get(&topic).copied().unwrap_or(7 * DAY).to_string();
-    let mut new = NewTopic::new(name, partitions as i32, TopicReplication::Fixed(setup.replication))
-        .set("min.insync.replicas", &in_sync)
-        .set("max.message.bytes", LARGEST_BATCH)
-        // The record's time is when the log took it, by the log's clock.
-        .set("message.timestamp.type", "LogAppendTime");
-    new = if matches!(topic, Topic::State | Topic::Checkpoints) {
-        // Small segments: only closed ones are compacted, and a restore reads the rest.
-        new.set("cleanup.policy", "compact").set("segment.bytes", "67108864")
-    } else {
-        new.set("retention.ms", &retention)
-    };
+    // -1: as many copies as the broker gives by default.
+    let replication = TopicReplication::Fixed(setup.replication.unwrap_or(-1));
+    let mut new = NewTopic::new(name, partitions as i32, replication);
+    let settings = settings::of(topic, setup, setup.replication);
+    for (name, value) in &settings {
+        new = new.set(name, value);
+    }
     let doing = format!("cannot make the topic `{name}`");
     let results =
         block_on(admin.create_topics([&new], &options())).map_err(|error| explain(&doing, &error))?;
     match results.into_iter().next() {
         Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
-        Some(Err((_, code))) => Err(Error::Storage(format!("{doing}: {code}"))),
+        Some(Err((_, code))) => Err(settings::refused(&doing, code)),
         _ => Ok(true),
     }
 }
 
-/// How many partitions a topic has; `None` when it does not exist.
-pub(super) fn partitions(asker: &BaseConsumer, name: &str) -> Result<Option<u32>> {
-    let doing = format!("cannot ask about the topic `{name}`");
-    let metadata = asker.fetch_metadata(Some(name), ASK).map_err(|error| explain(&doing, &error))?;
-    let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-    Ok(topic
-        .filter(|topic| topic.error().is_none())
-        .map(|topic| topic.partitions().len() as u32)
-        .filter(|partitions| *partitions > 0))
-}
-
 /// Brokers hear of a new topic one after the other.
-fn wait_for(asker: &BaseConsumer, name: &str, wanted: u32) -> Result<()> {
+fn wait_for(asker: &Asker, name: &str, wanted: u32) -> Result<Shape> {
     let end = std::time::Instant::now() + MAKE;
-    while partitions(asker, name)? != Some(wanted) {
-        if std::time::Instant::now() > end {
-            return Err(Error::Retry(format!("the topic `{name}` was made but is not there yet")));
+    loop {
+        match asker.topic(name)? {
+            Some(shape) if shape.partitions == wanted => return Ok(shape),
+            _ if std::time::Instant::now() > end => {
+                return Err(Error::Retry(format!("the topic `{name}` was made but is not there yet")));
+            }
+            _ => std::thread::sleep(Duration::from_millis(50)),
         }
-        std::thread::sleep(Duration::from_millis(50));
     }
-    Ok(())
 }
 
 /// The mark, if there is one.
-pub(super) fn read_mark(
-    connection: &Connection,
-    asker: &BaseConsumer,
-    id: &MonitorId,
-    layout: &Layout,
-) -> Result<Option<Mark>> {
+pub(super) fn read_mark(asker: &Asker, id: &MonitorId, layout: &Layout) -> Result<Option<Mark>> {
     let topic = layout.name(id, Topic::Checkpoints);
     let mut mark = None;
-    Restore::open(connection, asker, &topic, 0)?.read(|message| {
-        if message.key() == Some(MARK) {
-            mark = message.payload().map(<[u8]>::to_vec);
+    let found = |key: &[u8], value: Option<&[u8]>| {
+        if key == MARK {
+            mark = value.map(<[u8]>::to_vec);
         }
         Ok(())
-    })?;
+    };
+    Restore::open(asker, &topic, 0)?.read(|_, _| {}, found)?;
     let read = |bytes: Vec<u8>| {
         serde_json::from_slice(&bytes)
             .map_err(|error| Error::Storage(format!("the mark in `{topic}` cannot be read: {error}")))
@@ -229,23 +306,29 @@ pub(super) fn read_mark(
 /// Writes the mark where there is none, or a new life when the raw topic was made anew.
 fn mark(
     connection: &Connection,
-    asker: &BaseConsumer,
+    asker: &Asker,
     id: &MonitorId,
     layout: &Layout,
+    setup: &Setup,
     raw_is_new: bool,
 ) -> Result<()> {
     let topic = layout.name(id, Topic::Checkpoints);
     // Whoever else sets this monitor up is fenced from here on.
     let transactions = Transactions::open(connection, &format!("{id}.setup"))?;
-    if let Some(known) = read_mark(connection, asker, id, layout)? {
-        known.belongs_to(id, layout)?;
-        if !raw_is_new {
+    let known = read_mark(asker, id, layout)?;
+    if let Some(known) = &known {
+        if setup.adopt { known.is_known(id, layout) } else { known.belongs_to(id, layout) }?;
+        if !raw_is_new && known.monitor == id.as_str() {
             return Ok(());
         }
     }
     // 53 bits, so that the number survives a program that reads JSON numbers as doubles.
     let random = RandomState::new().hash_one(std::process::id());
-    let incarnation = (random & 0x1f_ffff_ffff_ffff).max(1);
+    let incarnation = match known {
+        // Who takes topics over takes their records over: they keep their life.
+        Some(known) if !raw_is_new => known.incarnation,
+        _ => (random & 0x1f_ffff_ffff_ffff).max(1),
+    };
     let mark = Mark { format: FORMAT, monitor: id.to_string(), partitions: layout.partitions, incarnation };
     let bytes = serde_json::to_vec(&mark)
         .map_err(|error| Error::Worker(format!("the mark cannot be written: {error}")))?;

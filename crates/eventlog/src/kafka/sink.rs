@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 
-use super::fold::{by_partition, collect};
+use super::fold::by_partition;
 use super::log::Shared;
 use super::membership::{Change, Membership};
+use super::native::Messages;
+use super::stall::{self, Stall};
+use super::trouble::explain;
 use crate::{Batch, Error, Member, Record, Result, Sink, Stop, Topic};
 
 /// How long nothing must come before the sink may keep house.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long alerts are collected at most: they are few, and somebody waits for them.
+const URGENT: Duration = Duration::from_millis(5);
 /// Growth of batches under backlog: a database gains from large ones.
 const GROWTH: usize = 8;
 /// First and longest wait after an error that may pass.
@@ -21,10 +26,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 struct Feeding<'s, S> {
     log: &'s Shared,
+    /// The group, for the observer.
+    reader: &'s str,
     topic: Topic,
     sink: &'s mut S,
     /// Owned partitions, and where each goes on.
     parts: BTreeMap<u32, u64>,
+    settled: bool,
+}
+
+/// The batch of a partition that the sink could not take yet. The partition is paused: nothing more of it is read, the
+/// others go on, and the group sees a member that polls.
+struct Held<'m> {
+    messages: Messages<'m>,
+    again: Instant,
+    wait: Duration,
+    why: String,
 }
 
 pub(super) fn run(
@@ -38,43 +55,61 @@ pub(super) fn run(
         return Err(Error::Worker(format!("`{}` is compacted; no sink can follow it", log.name(topic))));
     }
     let group = log.group(&member.group);
-    let membership = Membership::join(&log.connection, &group, member, log.name(topic))?;
-    let mut feeding = Feeding { log, topic, sink, parts: BTreeMap::new() };
-    let result = feeding.until(&membership, stop);
-    log.told(&group, None);
-    if !matches!(result, Err(Error::Fenced(_))) {
-        feeding.revoke_all();
+    let mut feeding = Feeding { log, reader: &group, topic, sink, parts: BTreeMap::new(), settled: false };
+    loop {
+        let membership = Membership::join(&log.connection, &group, member, log.name(topic))?;
+        let result = feeding.until(&membership, stop);
+        let cut_off = || matches!(result, Err(Error::Fenced(_))) && membership.was_cut_off();
+        let again = (stall::is(&result) || cut_off()) && !stop.is_stopped();
+        if again || !matches!(result, Err(Error::Fenced(_))) {
+            feeding.revoke_all();
+        }
+        if !again {
+            log.told(&group, None);
+            return result;
+        }
     }
-    result
 }
 
 impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> Result<()> {
         let options = &self.log.options;
-        let (mut settled, mut most, mut quiet) = (false, options.batch_records, Instant::now());
+        let linger = if self.topic == Topic::Alerts { options.linger.min(URGENT) } else { options.linger };
+        let (mut most, mut quiet) = (options.batch_records, Instant::now());
+        let (mut messages, mut held) = (Messages::default(), BTreeMap::new());
+        let mut stall = Stall::default();
         while !stop.is_stopped() {
-            let messages = collect(membership, most, options.linger)?;
+            let owned: Vec<u32> = self.parts.keys().copied().collect();
+            match membership.collect(&mut messages, most, patience(&held, linger), owned) {
+                Err(Error::Retry(why)) => {
+                    tracing::warn!(group = membership.group, "read again: {why}");
+                    self.read_again(membership, &self.parts)?;
+                    continue;
+                }
+                collected => collected?,
+            }
             let full = messages.len() >= most;
             most = if full { most * 2 } else { most / 2 }
                 .clamp(options.batch_records, options.batch_records * GROWTH);
             for change in membership.changes() {
-                self.rebalance(membership, change)?;
+                self.rebalance(membership, &mut held, change)?;
             }
-            if membership.is_settled() && !std::mem::replace(&mut settled, true) {
+            if membership.is_settled() && !std::mem::replace(&mut self.settled, true) {
                 self.sink.settled();
             }
-            if !messages.is_empty() {
+            if messages.len() > 0 {
                 quiet = Instant::now();
             } else if quiet.elapsed() >= IDLE {
                 quiet = Instant::now();
                 self.idle(membership)?;
             }
-            let batches = by_partition(&messages, &self.parts);
-            for (partition, records) in &batches {
-                if !self.feed(membership, *partition, records, stop)? {
-                    break;
-                }
-            }
+            self.feed_held(membership, &mut held)?;
+            self.feed(membership, &mut messages, &mut held)?;
+            let read = self.parts.iter().filter(|(partition, _)| !held.contains_key(partition));
+            stall.look(self.log, membership, self.topic, read.map(|(partition, at)| (*partition, *at)))?;
+            let away = membership.unreachable();
+            let why = held.values().map(|held: &Held<'_>| &held.why).next().or(away.as_ref());
+            self.log.told(&membership.group, why.map(String::as_str));
         }
         Ok(())
     }
@@ -89,10 +124,16 @@ impl<S: Sink> Feeding<'_, S> {
         }
     }
 
-    fn rebalance(&mut self, membership: &Membership, change: Change) -> Result<()> {
+    fn rebalance(
+        &mut self,
+        membership: &Membership,
+        held: &mut BTreeMap<u32, Held<'_>>,
+        change: Change,
+    ) -> Result<()> {
         match change {
             Change::Lost(partitions) => {
                 for partition in partitions {
+                    held.remove(&partition);
                     if self.parts.remove(&partition).is_some() {
                         self.sink.revoked(partition);
                     }
@@ -111,38 +152,94 @@ impl<S: Sink> Feeding<'_, S> {
                     from.push((partition, Offset::Offset(next as i64)));
                 }
                 membership.take(&from)?;
+                // What was told before the last end may not have arrived, and perhaps there is nothing more to read.
+                membership.tell(&from)?;
             }
         }
         Ok(())
     }
 
-    /// Feeds one batch, the same one until it is taken. `false` when it was not, because of a stop or a loss.
-    fn feed(
+    /// Feeds what came. What the sink cannot take yet is held, its partition paused.
+    fn feed<'m>(
+        &mut self,
+        membership: &Membership,
+        messages: &mut Messages<'m>,
+        held: &mut BTreeMap<u32, Held<'m>>,
+    ) -> Result<()> {
+        let (batches, skipped) = by_partition(messages, &self.parts);
+        if skipped > 0 {
+            self.log.options.observer.skipped(self.reader, skipped);
+        }
+        let mut refused = Vec::new();
+        // Of a partition that is paused something may still have been under way; it comes again.
+        for (partition, records) in batches.iter().filter(|(partition, _)| !held.contains_key(partition)) {
+            if let Some(why) = self.write(membership, *partition, records)? {
+                refused.push((*partition, why));
+            }
+        }
+        drop(batches);
+        for (partition, why) in refused {
+            tracing::warn!(monitor = %self.log.id, group = membership.group, partition, "tried again soon: {why}");
+            let list = membership.list(&[(partition, Offset::Invalid)])?;
+            membership.consumer().pause(&list).map_err(|error| explain("cannot pause", &error))?;
+            let messages = messages.take(partition);
+            held.insert(
+                partition,
+                Held { messages, again: Instant::now() + FIRST_WAIT, wait: FIRST_WAIT, why },
+            );
+        }
+        Ok(())
+    }
+
+    /// Feeds what is held and due, unchanged; reads on behind what was taken.
+    fn feed_held(&mut self, membership: &Membership, held: &mut BTreeMap<u32, Held<'_>>) -> Result<()> {
+        let mut taken = Vec::new();
+        for (partition, held) in held.iter_mut().filter(|(_, held)| held.again <= Instant::now()) {
+            let (batches, _) = by_partition(&held.messages, &self.parts);
+            let records = batches.get(partition).map(Vec::as_slice).unwrap_or_default();
+            match if records.is_empty() { None } else { self.write(membership, *partition, records)? } {
+                None => taken.push(*partition),
+                Some(why) => {
+                    held.wait = (held.wait * 2).min(LONGEST_WAIT);
+                    held.again = Instant::now() + held.wait;
+                    held.why = why;
+                }
+            }
+        }
+        for partition in taken {
+            held.remove(&partition);
+            let list = membership.list(&[(partition, Offset::Invalid)])?;
+            membership.consumer().resume(&list).map_err(|error| explain("cannot read on", &error))?;
+            let next = self.parts.get(&partition).copied().unwrap_or_default();
+            self.read_again(membership, &[(partition, next)].into())?;
+        }
+        Ok(())
+    }
+
+    /// Offers a batch to the sink. Why it cannot take it yet, if so.
+    fn write(
         &mut self,
         membership: &Membership,
         partition: u32,
         records: &[Record<'_>],
-        stop: &Stop,
-    ) -> Result<bool> {
+    ) -> Result<Option<String>> {
         let batch = Batch { incarnation: self.log.incarnation, partition, records };
-        let mut wait = FIRST_WAIT;
-        while let Err(error) = self.sink.write(&batch) {
-            let Error::Retry(why) = error else { return Err(error) };
-            tracing::warn!(monitor = %self.log.id, group = membership.group, "tried again soon: {why}");
-            self.log.told(&membership.group, Some(&why));
-            if stop.wait(wait) {
-                return Ok(false);
-            }
-            wait = (wait * 2).min(LONGEST_WAIT);
+        match self.sink.write(&batch) {
+            Ok(()) => {}
+            Err(Error::Retry(why)) => return Ok(Some(why)),
+            Err(error) => return Err(error),
         }
-        self.log.told(&membership.group, None);
+        self.log.options.observer.written(self.reader, records.len());
         self.parts.insert(partition, batch.next_offset());
-        // For tools that show lag; the sink itself knows where it stands.
-        let list = membership.list(&[(partition, Offset::Offset(batch.next_offset() as i64))])?;
-        if let Err(error) = membership.consumer.commit(&list, CommitMode::Async) {
-            tracing::debug!("a position was not told to the cluster: {error}");
-        }
-        Ok(true)
+        membership.tell(&[(partition, Offset::Offset(batch.next_offset() as i64))])?;
+        Ok(None)
+    }
+
+    /// Reads again from these positions.
+    fn read_again(&self, membership: &Membership, parts: &BTreeMap<u32, u64>) -> Result<()> {
+        let positions: Vec<(u32, Offset)> =
+            parts.iter().map(|(partition, next)| (*partition, Offset::Offset(*next as i64))).collect();
+        membership.seek(&positions)
     }
 
     fn revoke_all(&mut self) {
@@ -150,4 +247,10 @@ impl<S: Sink> Feeding<'_, S> {
             self.sink.revoked(partition);
         }
     }
+}
+
+/// How long messages are collected: not beyond the moment when something held is due.
+fn patience(held: &BTreeMap<u32, Held<'_>>, linger: Duration) -> Duration {
+    let due = held.values().map(|held| held.again.saturating_duration_since(Instant::now())).min();
+    due.map_or(linger, |due| due.min(linger))
 }

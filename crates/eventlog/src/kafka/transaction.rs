@@ -1,10 +1,12 @@
 //! Transactions, with what librdkafka asks of those who use them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pricemonitor_model::Time;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message as _};
@@ -13,6 +15,10 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::client::Connection;
+use super::ear::Ear;
+use super::hanging;
+use super::log::Shared;
+use super::native::{Entry, Topic};
 use super::trouble::explain;
 use crate::{Error, LARGEST, Result};
 
@@ -20,6 +26,16 @@ use crate::{Error, LARGEST, Result};
 const ANSWERS: Duration = Duration::from_secs(10);
 /// Longest wait until the cluster knows the transactional id.
 const INIT: Duration = Duration::from_secs(20);
+/// Longest wait for the word that a transaction is committed. A cluster that comes back later has given it up or
+/// knows that it is committed; the state says which.
+const CONFIRM: Duration = Duration::from_secs(15);
+/// After so long it is looked at why there is no answer yet.
+const SLICE: Duration = Duration::from_millis(500);
+/// Pause before the same call again: some refusals come at once, and asking without a pause would cost a core.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Nap between two looks whether everything was answered. Not a poll of that length: below its last millisecond the
+/// client's wait asks the clock in a circle, which took two fifths of the processor's time.
+const NAP: Duration = Duration::from_micros(250);
 
 /// What the cluster said of the records of the transaction.
 #[derive(Default)]
@@ -30,11 +46,18 @@ struct Reports {
 
 /// Hears of deliveries.
 #[derive(Default)]
-struct Deliveries(Mutex<Reports>);
+struct Deliveries {
+    reports: Mutex<Reports>,
+    ear: Ear,
+}
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("{error}: {reason}");
+        self.ear.hear(&error, reason);
+    }
+
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.ear.read(facility, message);
     }
 }
 
@@ -42,7 +65,7 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => reports.latest = reports.latest.max(message.timestamp().to_millis()),
             Err((error, _)) => {
@@ -52,37 +75,104 @@ impl ProducerContext for Deliveries {
     }
 }
 
+/// Whether the log takes a record.
+///
+/// # Errors
+/// [`Error::TooLarge`], with its size.
+pub(super) fn fits(topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<()> {
+    let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+    if size > LARGEST {
+        return Err(Error::TooLarge(format!(
+            "a record of {size} bytes is too large for `{topic}`: at most {LARGEST} are possible"
+        )));
+    }
+    Ok(())
+}
+
 /// One producer of transactions, for one thread.
 pub(super) struct Transactions {
+    // First: they go before the producer that they are of.
+    topics: RefCell<HashMap<String, Topic>>,
     producer: BaseProducer<Deliveries>,
     /// A transaction was begun and neither committed nor given up.
     open: Cell<bool>,
+    /// The one before was not committed in order, and nobody has seen its end in the partitions.
+    unclean: Cell<bool>,
 }
 
 impl Transactions {
     /// Announces `id`: whoever had it before is fenced, and what it left open is aborted.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when only a person can mend it, [`Error::Retry`] when the cluster cannot be reached.
     pub(super) fn open(connection: &Connection, id: &str) -> Result<Transactions> {
+        Transactions::of(connection, id, true)
+    }
+
+    /// As [`Transactions::open`], for many records: commits do not tell their time.
+    ///
+    /// # Errors
+    /// As for [`Transactions::open`].
+    pub(super) fn open_for_many(connection: &Connection, id: &str) -> Result<Transactions> {
+        Transactions::of(connection, id, false)
+    }
+
+    fn of(connection: &Connection, id: &str, told: bool) -> Result<Transactions> {
         let doing = format!("cannot begin to write as `{id}`");
         let producer: BaseProducer<Deliveries> = connection
-            .producer(id)
+            .producer(id, told)
             .create_with_context(Deliveries::default())
             .map_err(|error| explain(&doing, &error))?;
         let end = Instant::now() + INIT;
         loop {
-            match producer.init_transactions(Timeout::After(Duration::from_secs(5))) {
-                Ok(()) => return Ok(Transactions { producer, open: Cell::new(false) }),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {}
-                Err(error) => return Err(explain(&doing, &error)),
+            let begun = producer.init_transactions(Timeout::After(SLICE));
+            let ear = &producer.context().ear;
+            // The reasons wait in the client's queue.
+            producer.poll(Duration::ZERO);
+            match begun {
+                Ok(()) => {
+                    ear.clear();
+                    return Ok(Transactions {
+                        topics: RefCell::default(),
+                        producer,
+                        open: Cell::new(false),
+                        unclean: Cell::new(true),
+                    });
+                }
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && ear.refused().is_none() && Instant::now() < end =>
+                {
+                    producer.poll(Duration::ZERO);
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(ear.explain(&doing, &error)),
             }
         }
+    }
+
+    /// As [`Transactions::begin`]. Unless this producer has committed the one before, whatever is open in `topics` is
+    /// waited for: it may be that one; see [`hanging`].
+    pub(super) fn begin_after_all(&self, log: &Shared, topics: &[crate::Topic]) -> Result<()> {
+        self.give_up()?;
+        if self.unclean.get() {
+            hanging::wait_for_ends(log, topics)?;
+        }
+        self.begin()
     }
 
     /// Begins a transaction, after the one before is given up if that is still to be done.
     pub(super) fn begin(&self) -> Result<()> {
         self.give_up()?;
+        // What became of the records of the one before may still wait to be told, and is not about this one.
+        let end = Instant::now() + ANSWERS;
+        while self.producer.in_flight_count() > 0 && Instant::now() < end {
+            self.wait(NAP);
+        }
+        self.producer.poll(Duration::ZERO);
         *self.reports() = Reports::default();
-        self.producer.begin_transaction().map_err(|error| explain("cannot begin a transaction", &error))?;
+        self.producer.begin_transaction().map_err(|error| self.told("cannot begin a transaction", &error))?;
         self.open.set(true);
+        self.unclean.set(true);
         Ok(())
     }
 
@@ -94,12 +184,7 @@ impl Transactions {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<()> {
-        let size = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
-        if size > LARGEST {
-            return Err(Error::TooLarge(format!(
-                "a record of {size} bytes is too large for `{topic}`: at most {LARGEST} are possible"
-            )));
-        }
+        fits(topic, key, value)?;
         let end = Instant::now() + ANSWERS;
         loop {
             let mut record = BaseRecord::<[u8], [u8], ()>::to(topic);
@@ -108,18 +193,47 @@ impl Transactions {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), _)) if Instant::now() < end => {
-                    self.producer.poll(Duration::from_millis(5));
+                    self.wait(NAP);
                 }
-                Err((error, _)) => return Err(explain(&format!("cannot write to `{topic}`"), &error)),
+                Err((error, _)) => return Err(self.told(&format!("cannot write to `{topic}`"), &error)),
             }
         }
+    }
+
+    /// Adds many records of one topic, in their order.
+    pub(super) fn send_all(&self, topic: &str, records: &[Entry<'_>]) -> Result<()> {
+        let doing = format!("cannot write to `{topic}`");
+        records.iter().try_for_each(|(_, key, value)| fits(topic, *key, *value))?;
+        let mut topics = self.topics.borrow_mut();
+        if !topics.contains_key(topic) {
+            let handle = Topic::new(&self.producer, topic)
+                .ok_or_else(|| Error::Retry(format!("{doing}: the client has no room for the topic")))?;
+            topics.insert(topic.to_owned(), handle);
+        }
+        let Some(handle) = topics.get_mut(topic) else { return Ok(()) };
+        let end = Instant::now() + ANSWERS;
+        for mut left in records.chunk_by(|(one, _, _), (other, _, _)| one == other) {
+            while !left.is_empty() {
+                let (taken, why) = handle.send(left);
+                left = &left[taken..];
+                match why {
+                    None => {}
+                    // What is full gets empty while it is waited for.
+                    Some(Code::QueueFull) if Instant::now() < end => self.wait(NAP),
+                    Some(code) => return Err(self.told(&doing, &KafkaError::MessageProduction(code))),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Commits the transaction together with the group's offsets. Tells the latest time that the cluster gave one of
     /// its records.
     ///
     /// # Errors
-    /// The transaction is aborted and nothing happened; after [`Error::Ambiguous`] that is not known.
+    /// The transaction is aborted and nothing happened; after [`Error::Ambiguous`], which is every error from the moment
+    /// when the word to commit was given, that is not known, and after it or [`Error::Fenced`] these transactions are
+    /// of no use any more: open them anew.
     pub(super) fn commit(
         &self,
         offsets: &TopicPartitionList,
@@ -139,19 +253,26 @@ impl Transactions {
             self.abort();
             return Err(error);
         }
+        let end = Instant::now() + CONFIRM;
         loop {
-            match self.producer.commit_transaction(Timeout::Never) {
+            // What was begun goes on inside of the library; the same call again only waits for it.
+            let error = match self.producer.commit_transaction(Timeout::After(SLICE)) {
                 Ok(()) => {
                     self.open.set(false);
+                    self.unclean.set(false);
                     return Ok(self.reports().latest.map(Time::from_millis));
                 }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
-                Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                    self.abort();
-                    return Err(explain("the transaction was refused", &KafkaError::Transaction(error)));
-                }
-                Err(error) => return Err(explain("the transaction was not confirmed", &error)),
+                Err(error) => error,
+            };
+            if matches!(&error, KafkaError::Transaction(why) if why.is_retriable()) && Instant::now() < end {
+                self.wait(PAUSE);
+                continue;
             }
+            // Also when the library says that it can be aborted: it gives up by its own clock, while the word to commit
+            // may have reached the cluster. And its abort then succeeds, because it is no more than a new epoch.
+            self.producer.poll(Duration::ZERO);
+            let told = self.producer.context().ear.explain("the transaction was not confirmed", &error);
+            return Err(Error::Ambiguous(told.to_string()));
         }
     }
 
@@ -172,15 +293,17 @@ impl Transactions {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         loop {
             while self.producer.in_flight_count() > 0 && Instant::now() < end {
-                self.producer.poll(Duration::from_millis(1));
+                self.wait(NAP);
             }
             match self.producer.abort_transaction(Timeout::After(Duration::from_millis(500))) {
                 Ok(()) => {
                     self.open.set(false);
                     return Ok(());
                 }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {}
-                Err(error) => return Err(explain("cannot give a transaction up", &error)),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {
+                    self.wait(PAUSE);
+                }
+                Err(error) => return Err(self.told("cannot give a transaction up", &error)),
             }
         }
     }
@@ -193,18 +316,20 @@ impl Transactions {
             if Instant::now() > end {
                 return Err(Error::Retry("the cluster does not answer".to_owned()));
             }
-            self.producer.poll(Duration::from_millis(1));
+            self.wait(NAP);
         }
         match self.reports().failed.take() {
             // The client takes what any topic of ours takes; whoever made this one smaller can change it.
             Some(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => Err(Error::Retry(
                 "a batch of records is too large for the topic: raise its max.message.bytes".to_owned(),
             )),
+            // Within six seconds, while a cluster that was away is back in two: librdkafka may never again write to a
+            // partition that was without a leader when it looked (its issue 5430). Another client does.
+            Some(KafkaError::MessageProduction(Code::MessageTimedOut)) => {
+                Err(Error::Fenced("records were not taken in time".to_owned()))
+            }
             // What a member that was fenced still had to send is thrown away; the reason stands elsewhere.
-            Some(error) => Err(match self.producer.client().fatal_error() {
-                Some((code, _)) => explain("this producer is at its end", &KafkaError::Global(code)),
-                None => explain("a record was not taken", &error),
-            }),
+            Some(error) => Err(self.told("a record was not taken", &error)),
             None => Ok(()),
         }
     }
@@ -214,13 +339,33 @@ impl Transactions {
         loop {
             match self.producer.send_offsets_to_transaction(offsets, group, Timeout::After(ANSWERS)) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {}
-                Err(error) => return Err(explain("the group's position was refused", &error)),
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < end => {
+                    self.wait(PAUSE);
+                }
+                Err(error) => return Err(self.told("the group's position was refused", &error)),
             }
         }
     }
 
+    /// Takes what the client has to tell, then lets it work.
+    fn wait(&self, pause: Duration) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::sleep(pause);
+    }
+
+    /// What an error means, beside its own words: after a fatal one the producer is of no use any more.
+    fn told(&self, doing: &str, error: &KafkaError) -> Error {
+        self.producer.poll(Duration::ZERO);
+        match self.producer.client().fatal_error() {
+            Some((code, _)) => match explain("this producer is at its end", &KafkaError::Global(code)) {
+                Error::Retry(why) => Error::Fenced(why),
+                other => other,
+            },
+            None => self.producer.context().ear.explain(doing, error),
+        }
+    }
+
     fn reports(&self) -> std::sync::MutexGuard<'_, Reports> {
-        self.producer.context().0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,13 +31,14 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// What a log would hold after these writes.
 fn write(stored: &mut Model, out: &mut Out) -> usize {
-    let writes = out.state.len();
-    for (key, value) in out.state.drain(..) {
+    let writes = out.states().len();
+    for (key, value) in out.states() {
         match value {
-            Some(value) => stored.insert(key, value),
-            None => stored.remove(&key),
+            Some(value) => stored.insert(key.to_vec(), value.to_vec()),
+            None => stored.remove(key),
         };
     }
+    out.clear();
     writes
 }
 
@@ -52,7 +53,7 @@ proptest! {
     ) {
         let mut table: Table<Vec<u8>> = Table::new();
         for key in 0..first {
-            table.restore(&[key], &[9, key]).unwrap();
+            table.restore(&[key], Some(&[9, key])).unwrap();
         }
         let mut now = contents(&table);
         let (mut committed, mut stored, mut pending) = (now.clone(), now.clone(), now.clone());
@@ -109,13 +110,13 @@ fn a_key_touched_often_is_written_once() {
     let mut out = Out::default();
     table.drain_dirty(&mut out);
     table.drain_dirty(&mut out);
-    assert_eq!(out.state, vec![(b"a".to_vec(), Some(vec![0, 1, 2, 3, 4]))]);
+    assert_eq!(out.states().collect::<Vec<_>>(), [(&b"a"[..], Some(&[0, 1, 2, 3, 4][..]))]);
 }
 
 #[test]
 fn an_abort_after_a_drain_still_undoes_what_was_drained() {
     let mut table: Table<Vec<u8>> = Table::new();
-    table.restore(b"a", b"old").unwrap();
+    table.restore(b"a", Some(b"old")).unwrap();
     let mut out = Out::default();
     table.entry(b"a").push(b'!');
     table.drain_dirty(&mut out);
@@ -126,20 +127,37 @@ fn an_abort_after_a_drain_still_undoes_what_was_drained() {
     assert_eq!(table.get(b"b"), None);
     out.clear();
     table.drain_dirty(&mut out);
-    assert!(out.state.is_empty(), "nothing is left to write after an abort");
+    assert_eq!(out.states().len(), 0, "nothing is left to write after an abort");
 }
 
 #[test]
 fn a_removal_that_was_not_drained_is_written_by_the_next_transaction() {
     let mut table: Table<Vec<u8>> = Table::new();
-    table.restore(b"a", b"x").unwrap();
+    table.restore(b"a", Some(b"x")).unwrap();
     table.remove(b"a");
     table.committed();
     let mut out = Out::default();
     table.drain_dirty(&mut out);
-    assert_eq!(out.state, vec![(b"a".to_vec(), None)]);
+    assert_eq!(out.states().collect::<Vec<_>>(), [(&b"a"[..], None)]);
     table.committed();
     table.entry(b"a").push(1);
     assert_eq!(table.get(b"a"), Some(&vec![1]));
     assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn while_a_table_is_restored_the_last_entry_of_a_key_counts() {
+    let mut table: Table<Vec<u8>> = Table::new();
+    for (key, value) in
+        [("a", Some("1")), ("b", Some("1")), ("a", Some("2")), ("b", None), ("c", None), ("b", None)]
+    {
+        table.restore(key.as_bytes(), value.map(str::as_bytes)).unwrap();
+    }
+    assert_eq!(contents(&table), [(b"a".to_vec(), b"2".to_vec())].into());
+    assert_eq!(table.len(), 1);
+    table.restore(b"b", Some(b"3")).unwrap();
+    assert_eq!(table.get(b"b"), Some(&b"3".to_vec()));
+    let mut out = Out::default();
+    table.drain_dirty(&mut out);
+    assert_eq!(out.states().len(), 0, "what was restored is written already");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pricemonitor_eventlog::{Append, Error, EventLog, Topic, Write};
+use pricemonitor_eventlog::{Append, Appending, Error, EventLog, Topic, Write};
 use pricemonitor_model::partition::partition_of;
 
 use super::workers::{all, values};
@@ -85,6 +85,32 @@ pub fn records_and_checkpoint_are_appended_together_or_not_at_all(bed: &impl Bed
     assert_eq!(gained(&mut door).1, [("s".to_owned(), b"1".to_vec())]);
     door.append("s", &[record("a", "second")], Some(b"2")).unwrap();
     assert_eq!(values(&all(&log, Topic::Raw), "a"), ["first", "second"]);
+}
+
+pub fn several_sources_append_at_once_and_one_that_cannot_does_not_keep_the_others_from_it(bed: &impl Bed) {
+    let log = bed.fresh(2);
+    let mut door = producer(&log);
+    let beyond = noise(1, 9 * 1024 * 1024);
+    let records =
+        [vec![record("a", "1")], vec![record("b", &beyond)], vec![record("a", "2"), record("c", "3")]];
+    let asked: Vec<Appending<'_>> = ["one", "large", "two"]
+        .into_iter()
+        .zip(&records)
+        .map(|(source, records)| Appending { source, records, checkpoint: Some(source.as_bytes()) })
+        .collect();
+    let together = door.append_all(&[asked[0], asked[2]]);
+    assert_eq!(together.iter().map(|one| one.as_ref().unwrap().records).collect::<Vec<_>>(), [1, 2]);
+    let apart = door.append_all(&asked);
+    assert!(matches!(apart[1], Err(Error::TooLarge(_))), "{apart:?}");
+    assert!(apart[0].is_ok() && apart[2].is_ok(), "{apart:?}");
+    assert!(door.append_all(&[]).is_empty());
+    drop(door);
+    let mut door = log.appender(&member("producer", "one")).unwrap();
+    let checkpoints: BTreeMap<_, _> = gained(&mut door).1.into_iter().collect();
+    assert_eq!(checkpoints.into_keys().collect::<Vec<_>>(), ["one", "two"]);
+    let seen = all(&log, Topic::Raw);
+    assert_eq!(values(&seen, "a"), ["1", "2", "1", "2"]);
+    assert_eq!((values(&seen, "b").len(), values(&seen, "c").len()), (0, 2));
 }
 
 pub fn checkpoints_survive_a_restart_and_the_last_one_counts(bed: &impl Bed) {

@@ -8,6 +8,7 @@
 pub mod append;
 pub mod fold;
 pub mod group;
+pub mod scan;
 pub mod sink;
 pub mod workers;
 
@@ -40,6 +41,7 @@ macro_rules! conformance {
             a_named_partition_wins_over_the_key,
             record_times_never_run_backwards,
             records_and_checkpoint_are_appended_together_or_not_at_all,
+            several_sources_append_at_once_and_one_that_cannot_does_not_keep_the_others_from_it,
             checkpoints_survive_a_restart_and_the_last_one_counts,
             a_checkpoint_may_be_set_without_records,
             a_source_that_is_not_owned_is_refused);
@@ -69,6 +71,15 @@ macro_rules! conformance {
             lag_counts_what_is_still_to_be_read,
             a_quiet_sink_may_keep_house,
             a_stop_is_heard_at_once);
+        $crate::conformance!(@ $bed, scan:
+            a_scan_shows_what_a_reader_sees_and_changes_nothing,
+            a_scan_begins_and_ends_where_it_is_told,
+            a_scan_ends_where_the_partition_ended_when_it_began,
+            a_scan_shows_nothing_that_was_given_up,
+            an_error_of_the_looker_ends_a_scan,
+            records_put_are_read_by_everybody_and_fence_nobody,
+            what_is_put_is_put_whole_or_not_at_all,
+            the_place_of_a_fold_is_told_by_its_state);
     };
     (@ $bed:expr, $group:ident: $($name:ident),* $(,)?) => {
         mod $group {

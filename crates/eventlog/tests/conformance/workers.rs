@@ -69,14 +69,19 @@ impl Fold for Counter {
     fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()> {
         let mut table = Table::new();
         let mut keys = BTreeMap::new();
-        for entry in restored.entries {
-            let (key, value) = entry?;
-            table.restore(&key, &value).map_err(|error| Error::Worker(error.to_string()))?;
-            let twice = keys.insert(String::from_utf8(key).unwrap(), count(&value));
-            assert_eq!(twice, None, "a key was restored twice");
-        }
+        let next_offset = restored.next_offset;
+        restored.each(|key, value| {
+            table.restore(key, value).map_err(|error| Error::Worker(error.to_string()))?;
+            // A key may come several times; the last one counts.
+            let key = String::from_utf8(key.to_vec()).unwrap();
+            match value {
+                Some(value) => drop(keys.insert(key, count(value))),
+                None => drop(keys.remove(&key)),
+            }
+            Ok(())
+        })?;
         let mut log = self.log.lock().unwrap();
-        log.restored.insert(partition, (restored.next_offset, keys));
+        log.restored.insert(partition, (next_offset, keys));
         assert!(log.assigned.insert(partition), "partition {partition} was assigned twice");
         self.tables.insert(partition, table);
         Ok(())

@@ -6,8 +6,9 @@ mod wire;
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{Seek as _, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -15,9 +16,12 @@ use rustix::process::Signal;
 
 pub use secure::Secure;
 
+use properties::{Ports, Proxied};
+
 use crate::place::{self, Place};
 use crate::process::Process;
 use crate::provisioned::KAFKA;
+use crate::proxy::Proxy;
 use crate::server::{Server, command, joined};
 
 /// A start took 2-5 s, on a busy machine with other JVMs.
@@ -34,6 +38,8 @@ pub struct Options {
     pub properties: Vec<(String, String)>,
     /// Whether there are listeners with encryption, logins and rights beside the plain one.
     pub secure: bool,
+    /// Whether there is a listener that is reached through a [`Proxy`] alone: it advertises the proxy's address.
+    pub proxy: bool,
     /// Whether Java compiles for a long run, as a bench needs it, instead of for a quick start. A start
     /// then takes twice the processor time: 4 s for 2 s.
     pub long_run: bool,
@@ -47,6 +53,7 @@ pub struct Kafka {
     place: Place,
     port: u16,
     secure: Option<Secure>,
+    proxy: Option<Proxy>,
     compiler: Compiler,
 }
 
@@ -66,14 +73,21 @@ impl Kafka {
         let place = Place::new()?;
         let (port, controller) = (place::server_port()?, place::server_port()?);
         let secure = options.secure.then(|| Secure::new(&place)).transpose()?;
-        let properties = properties::broker(options, place.path(), port, controller, secure.as_ref());
+        let proxy = options.proxy.then(Proxy::new).transpose()?;
+        let behind = place::server_port()?;
+        let proxied = proxy.as_ref().map(|proxy| Proxied { port: behind, advertised: proxy.port() });
+        let ports = Ports { plain: port, controller, proxied };
+        let properties = properties::broker(options, place.path(), &ports, secure.as_ref());
         place.write("server.properties", properties)?;
         place.write("log4j2.properties", properties::LOG)?;
         format(&place, secure.as_ref())?;
         let compiler = if options.long_run { Compiler::Both } else { Compiler::Quick };
         let server = launch(&place, compiler)?;
-        let mut kafka = Kafka { server, place, port, secure, compiler };
+        let mut kafka = Kafka { server, place, port, secure, proxy, compiler };
         kafka.wait_until_ready()?;
+        if let Some(proxy) = &kafka.proxy {
+            proxy.aim(behind);
+        }
         Ok(kafka)
     }
 
@@ -90,6 +104,11 @@ impl Kafka {
     /// The listeners that [`Options::secure`] asked for.
     pub fn secure(&self) -> Option<&Secure> {
         self.secure.as_ref()
+    }
+
+    /// The proxy that [`Options::proxy`] asked for; its address is another `bootstrap.servers`.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Process id.
@@ -146,7 +165,22 @@ impl Kafka {
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
         let mut tool = java(&self.place, "128m", Compiler::Quick)?;
         tool.arg(format!("org.apache.kafka.tools.{class}")).args(arguments);
-        run(&mut tool, class)
+        run(&mut tool, class, Stdio::null())
+    }
+
+    /// As [`Kafka::tool`], for a tool that reads `input`: `ConsoleProducer`.
+    ///
+    /// # Errors
+    /// As for [`Kafka::tool`].
+    pub fn feed(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
+        let mut tool = java(&self.place, "128m", Compiler::Quick)?;
+        tool.arg(format!("org.apache.kafka.tools.{class}")).args(arguments);
+        // A file without a name, so that two may be fed at a time.
+        let mut file = tempfile::tempfile().context("making the input of a tool")?;
+        file.write_all(input.as_bytes())
+            .and_then(|()| file.rewind())
+            .context("writing the input of a tool")?;
+        run(&mut tool, class, file.into())
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
@@ -164,12 +198,20 @@ fn java(place: &Place, heap: &str, compiler: Compiler) -> Result<Command> {
     }
     // Loaded classes come from the archive that provisioning made, where there is one. The JVM's own
     // warnings (of an archive made by another Java) would go to standard output.
-    java.args(["-XX:+UseSerialGC", "-Xlog:disable", "-Xlog:all=error:stderr", "-Xshare:auto"])
-        .arg(joined("-XX:SharedArchiveFile=", &lib.join("classes.jsa")))
-        .arg(format!("-Xmx{heap}"))
-        .arg(joined("-Dlog4j2.configurationFile=", &place.at("log4j2.properties")))
-        .arg("-cp")
-        .arg(lib.join("*"));
+    // Native libraries are unpacked where they go with the server, however it ends.
+    java.arg(joined("-Djava.io.tmpdir=", place.path()));
+    java.args([
+        "-XX:+UseSerialGC",
+        "-XX:-UsePerfData",
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
+        "-Xshare:auto",
+    ])
+    .arg(joined("-XX:SharedArchiveFile=", &lib.join("classes.jsa")))
+    .arg(format!("-Xmx{heap}"))
+    .arg(joined("-Dlog4j2.configurationFile=", &place.at("log4j2.properties")))
+    .arg("-cp")
+    .arg(lib.join("*"));
     Ok(java)
 }
 
@@ -185,11 +227,12 @@ fn format(place: &Place, secure: Option<&Secure>) -> Result<()> {
     tool.args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id(), "--config"])
         .arg(place.at("server.properties"))
         .args(secure.map(Secure::format_arguments).unwrap_or_default());
-    run(&mut tool, "StorageTool").map(drop)
+    run(&mut tool, "StorageTool", Stdio::null()).map(drop)
 }
 
-fn run(command: &mut Command, name: &str) -> Result<String> {
-    let finished = Process::start(command)?.wait(TOOL).with_context(|| format!("Kafka's {name}"))?;
+fn run(command: &mut Command, name: &str, input: Stdio) -> Result<String> {
+    let finished =
+        Process::start_with(command, input)?.wait(TOOL).with_context(|| format!("Kafka's {name}"))?;
     if !finished.status.success() {
         bail!("Kafka's {name} failed ({}):\n{}", finished.status, finished.output.all());
     }

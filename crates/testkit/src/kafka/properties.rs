@@ -17,23 +17,35 @@ logger.start.name=kafka.server.KafkaRaftServer
 logger.start.level=INFO
 ";
 
+/// Ports of the broker's listeners.
+pub(super) struct Ports {
+    pub(super) plain: u16,
+    pub(super) controller: u16,
+    pub(super) proxied: Option<Proxied>,
+}
+
+/// A listener that clients find at another port.
+pub(super) struct Proxied {
+    pub(super) port: u16,
+    pub(super) advertised: u16,
+}
+
 /// `server.properties` for one node whose folder is `place`.
 ///
 /// The session is short (the default is 9 s): a restarted broker is let in again only when that of its
 /// predecessor has run out, which took 12 s. Everything internal is small, and has one copy. Topics are
 /// made by those who want them, with the number of partitions that they mean.
-pub(super) fn broker(
-    options: &Options,
-    place: &Path,
-    port: u16,
-    controller: u16,
-    secure: Option<&Secure>,
-) -> String {
-    let plain = format!("PLAINTEXT://127.0.0.1:{port}");
-    let advertised = match secure {
-        Some(secure) => format!("{plain},{}", secure.listeners()),
-        None => plain,
-    };
+pub(super) fn broker(options: &Options, place: &Path, ports: &Ports, secure: Option<&Secure>) -> String {
+    let mut listeners = format!("PLAINTEXT://127.0.0.1:{}", ports.plain);
+    if let Some(secure) = secure {
+        listeners += &format!(",{}", secure.listeners());
+    }
+    let mut advertised = listeners.clone();
+    if let Some(proxied) = &ports.proxied {
+        listeners += &format!(",PROXIED://127.0.0.1:{}", proxied.port);
+        advertised += &format!(",PROXIED://127.0.0.1:{}", proxied.advertised);
+    }
+    let controller = ports.controller;
     let mut text = format!(
         "\
 process.roles=broker,controller
@@ -41,9 +53,9 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listeners={advertised},CONTROLLER://127.0.0.1:{controller}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners={advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,\
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,\
              SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs={data}
 log.segment.bytes=67108864

@@ -114,7 +114,15 @@ impl Postgres {
     /// # Errors
     /// When the server cannot be reached or a statement fails; the message holds the statements.
     pub fn rows(&self, statements: &str) -> Result<Vec<Vec<String>>> {
-        rows(self.port, statements)
+        rows(self.port, ADMIN, statements)
+    }
+
+    /// As [`Postgres::rows`], in another database.
+    ///
+    /// # Errors
+    /// As for [`Postgres::rows`].
+    pub fn rows_in(&self, database: &str, statements: &str) -> Result<Vec<Vec<String>>> {
+        rows(self.port, database, statements)
     }
 
     /// `kill -9` for all its processes; returns when they are gone. The data stays.
@@ -147,7 +155,7 @@ impl Postgres {
 
     fn wait_until_ready(&mut self) -> Result<()> {
         let port = self.port;
-        self.server.wait_until_ready(START, || rows(port, "SELECT 1").map(drop)).map(drop)
+        self.server.wait_until_ready(START, || rows(port, ADMIN, "SELECT 1").map(drop)).map(drop)
     }
 }
 
@@ -185,9 +193,9 @@ fn launch(place: &Place, user: Option<User>, port: u16, options: &Options) -> Re
     Server::start("PostgreSQL", server, &place.at("log"))
 }
 
-fn rows(port: u16, statements: &str) -> Result<Vec<Vec<String>>> {
+fn rows(port: u16, database: &str, statements: &str) -> Result<Vec<Vec<String>>> {
     let mut config = Config::new();
-    config.host("127.0.0.1").port(port).user(ADMIN).dbname(ADMIN).connect_timeout(Duration::from_secs(5));
+    config.host("127.0.0.1").port(port).user(ADMIN).dbname(database).connect_timeout(Duration::from_secs(5));
     let mut client = config.connect(NoTls).context("connecting to PostgreSQL")?;
     let mut found = Vec::new();
     for message in client.simple_query(statements).with_context(|| statements.to_owned())? {

@@ -40,11 +40,14 @@ fn is_free(port: u16) -> bool {
 }
 
 fn with_topic(kafka: &Kafka, records: u32) {
-    let bootstrap = kafka.bootstrap();
-    let create = ["--bootstrap-server", &bootstrap, "--create", "--topic", "t", "--partitions", "1"];
+    with_topic_at(kafka, &kafka.bootstrap(), records);
+}
+
+fn with_topic_at(kafka: &Kafka, bootstrap: &str, records: u32) {
+    let create = ["--bootstrap-server", bootstrap, "--create", "--topic", "t", "--partitions", "1"];
     kafka.tool("TopicCommand", &create).unwrap();
     let records = records.to_string();
-    let produce = ["--bootstrap-server", &bootstrap, "--topic", "t", "--num-records", &records];
+    let produce = ["--bootstrap-server", bootstrap, "--topic", "t", "--num-records", &records];
     let how = ["--record-size", "10", "--throughput", "-1", "--command-property", "acks=all"];
     kafka.tool("ProducerPerformance", &[produce.as_slice(), &how].concat()).unwrap();
 }
@@ -52,6 +55,16 @@ fn with_topic(kafka: &Kafka, records: u32) {
 fn offsets(kafka: &Kafka) -> String {
     let ask = ["--bootstrap-server", &kafka.bootstrap(), "--topic", "t"];
     kafka.tool("GetOffsetShell", &ask).unwrap().trim().to_owned()
+}
+
+#[test]
+fn clients_that_come_through_the_proxy_stay_behind_it() {
+    let kafka = Kafka::start(&kafka::Options { proxy: true, ..kafka::Options::default() }).unwrap();
+    let proxy = kafka.proxy().unwrap();
+    with_topic_at(&kafka, &proxy.address(), 100);
+    // Two tools, each of which asks at the address it was given and then goes where the broker says that it is.
+    assert!(proxy.accepted() >= 4, "{}", proxy.accepted());
+    assert_eq!(offsets(&kafka), "t:0:100");
 }
 
 #[test]

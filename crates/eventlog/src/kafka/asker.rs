@@ -1,0 +1,119 @@
+//! Asking the cluster, with an end to every wait and the reason when there is no answer.
+
+use std::time::{Duration, Instant};
+
+use pricemonitor_model::MonitorId;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+
+use super::client::Connection;
+use super::ear::{Ear, OTHER_HOST, UNKNOWN_AUTHORITY, UNVERIFIED};
+use super::trouble::{code, explain, lost};
+use crate::{Error, Result};
+
+/// Longest wait for an answer.
+pub(super) const ASK: Duration = Duration::from_secs(10);
+/// After so long the reason is looked at, so that a refusal is told at once.
+const SLICE: Duration = Duration::from_millis(500);
+
+/// What a topic is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) partitions: u32,
+    pub(super) replication: i32,
+}
+
+/// A client that reads nothing. For any number of threads.
+pub(super) struct Asker {
+    client: BaseConsumer<Ear>,
+    pub(super) connection: Connection,
+    pub(super) id: MonitorId,
+}
+
+impl Asker {
+    pub(super) fn new(connection: &Connection, id: &MonitorId) -> Result<Asker> {
+        let client = connection
+            .asker()
+            .create_with_context(Ear::default())
+            .map_err(|error| explain("cannot make a client", &error))?;
+        Ok(Asker { client, connection: connection.clone(), id: id.clone() })
+    }
+
+    /// What a topic is like; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when only a person can mend why there is no answer, [`Error::Retry`] else.
+    pub(super) fn topic(&self, name: &str) -> Result<Option<Shape>> {
+        let doing = format!("cannot ask about the topic `{name}`");
+        self.ask(&doing, |wait| {
+            let metadata = self.client.fetch_metadata(Some(name), wait)?;
+            let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
+                return Ok(None);
+            };
+            match topic.error().map(Code::from) {
+                None => Ok(topic.partitions().first().map(|first| Shape {
+                    partitions: topic.partitions().len() as u32,
+                    replication: first.replicas().len() as i32,
+                })),
+                Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
+                Some(code) => Err(KafkaError::MetadataFetch(code)),
+            }
+        })
+    }
+
+    /// Oldest offset and high watermark of a partition.
+    ///
+    /// # Errors
+    /// As for [`Asker::topic`].
+    pub(super) fn ends(&self, topic: &str, partition: u32) -> Result<(u64, u64)> {
+        let doing = format!("cannot ask where partition {partition} of `{topic}` ends");
+        let (first, end) =
+            self.ask(&doing, |wait| self.client.fetch_watermarks(topic, partition as i32, wait))?;
+        Ok((first.max(0) as u64, end.max(0) as u64))
+    }
+
+    /// Tells an unknown authority from another host, by a connection that takes any host. Nobody logs in by it.
+    fn why_unverified(&self) -> &'static str {
+        let mut config = self.connection.asker();
+        config.set("security.protocol", "ssl").set("ssl.endpoint.identification.algorithm", "none");
+        let Ok(client) = config.create_with_context::<_, BaseConsumer<Ear>>(Ear::default()) else {
+            return UNVERIFIED;
+        };
+        let answered = client.fetch_metadata(None, SLICE * 4).is_ok();
+        while client.poll(Duration::ZERO).is_some() {}
+        match client.context().refused() {
+            Some(why) if why.contains(UNVERIFIED) => UNKNOWN_AUTHORITY,
+            None if !answered && client.context().unreachable().is_none() => UNVERIFIED,
+            _ => OTHER_HOST,
+        }
+    }
+
+    /// Asks again and again, until there is an answer or nobody can be expected to give one.
+    fn ask<T>(&self, doing: &str, mut once: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T> {
+        let end = Instant::now() + ASK;
+        loop {
+            let answer = once(SLICE);
+            // The reasons wait in the client's queue; nobody else empties it.
+            while self.client.poll(Duration::ZERO).is_some() {}
+            let error = match answer {
+                Ok(answer) => {
+                    self.client.context().clear();
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let told = match self.client.context().explain(doing, &error) {
+                Error::Refused(why) if why.contains(UNVERIFIED) => {
+                    Error::Refused(why.replace(UNVERIFIED, self.why_unverified()))
+                }
+                told => told,
+            };
+            if !matches!(told, Error::Retry(_)) || Instant::now() > end {
+                return Err(told);
+            }
+            if !code(&error).is_some_and(lost) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Topics are made as wanted, never changed, and never taken from somebody else.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod conformance;
+
+use std::sync::LazyLock;
+
+use conformance::{append, producer, record};
+use futures::executor::block_on;
+use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options, SetUp, Setup, setup, teardown};
+use pricemonitor_eventlog::{Error, Layout, Result, Topic};
+use pricemonitor_model::MonitorId;
+use pricemonitor_testkit::kafka;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+static BROKER: LazyLock<kafka::Kafka> =
+    LazyLock::new(|| kafka::Kafka::start(&kafka::Options::default()).unwrap());
+
+fn connection() -> Connection {
+    Connection { bootstrap_servers: BROKER.bootstrap(), properties: Default::default() }
+}
+
+fn layout(raw: Option<&str>) -> Layout {
+    Layout { partitions: 2, names: raw.map(|name| ("raw", name.to_owned())).into_iter().collect() }
+}
+
+fn set_up(id: &MonitorId, layout: &Layout, adopt: bool) -> Result<SetUp> {
+    setup(&connection(), id, layout, &Setup { adopt, ..Setup::default() })
+}
+
+fn open(id: &MonitorId, layout: &Layout) -> KafkaLog {
+    let options = Options { group_prefix: format!("{id}."), ..Options::default() };
+    KafkaLog::open(&connection(), id, layout, options).unwrap()
+}
+
+fn make(name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", BROKER.bootstrap()).create().unwrap();
+    let new = settings
+        .iter()
+        .fold(NewTopic::new(name, partitions, TopicReplication::Fixed(1)), |new, (name, value)| {
+            new.set(name, value)
+        });
+    for made in block_on(admin.create_topics(&[new], &AdminOptions::new())).unwrap() {
+        made.unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+}
+
+fn position<T>(result: Result<T>, words: &str) {
+    let Err(error) = result else { panic!("not refused: {words}") };
+    assert!(matches!(&error, Error::Position(text) if text.contains(words)), "{words} in: {error:?}");
+}
+
+#[test]
+fn a_second_setup_makes_nothing_and_finds_everything_as_wanted() {
+    let id = MonitorId::new(None, "twice");
+    let first = set_up(&id, &layout(None), false).unwrap();
+    assert_eq!((first.made.len(), first.adopted_from), (6, None));
+    assert_eq!(set_up(&id, &layout(None), false).unwrap(), SetUp::default());
+    let more = Setup { replication: Some(2), ..Setup::default() };
+    let found = setup(&connection(), &id, &layout(None), &more).unwrap();
+    assert_eq!(found.differences.iter().filter(|found| found.setting == "replication factor").count(), 6);
+}
+
+#[test]
+fn setups_that_run_at_once_agree() {
+    let id = MonitorId::new(None, "at-once");
+    let made: usize = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..3).map(|_| scope.spawn(|| set_up(&id, &layout(None), false))).collect();
+        running.into_iter().map(|running| running.join().unwrap().unwrap().made.len()).sum()
+    });
+    assert!(made >= 6, "{made}");
+    assert_eq!(set_up(&id, &layout(None), false).unwrap(), SetUp::default());
+    drop(producer(&open(&id, &layout(None))));
+}
+
+#[test]
+fn topics_with_other_settings_are_told_and_left_as_they_are() {
+    let id = MonitorId::new(None, "other-settings");
+    make(
+        "default.other-settings.state",
+        2,
+        &[("cleanup.policy", "delete"), ("max.message.bytes", "1000000")],
+    );
+    make(
+        "default.other-settings.raw_prices",
+        2,
+        &[("retention.ms", "60000"), ("message.timestamp.type", "CreateTime")],
+    );
+    for _ in 0..2 {
+        let found = set_up(&id, &layout(None), false).unwrap();
+        let told: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+        for words in [
+            "`default.other-settings.state` exists with cleanup.policy delete, wanted is compact",
+            "`default.other-settings.state` exists with max.message.bytes 1000000, wanted is 9437184",
+            "raw_prices` exists with retention.ms 60000, wanted is 604800000",
+            "raw_prices` exists with message.timestamp.type CreateTime, wanted is LogAppendTime",
+        ] {
+            assert!(told.iter().any(|told| told.contains(words)), "{words} in {told:?}");
+        }
+        assert_eq!(found.not_compared, None);
+    }
+    make("default.three.raw_prices", 3, &[]);
+    let three = set_up(&MonitorId::new(None, "three"), &layout(None), false);
+    position(three, "exists with 3 partitions, the manifest says 2");
+}
+
+#[test]
+fn topics_of_another_monitor_are_refused_unless_they_are_taken_over() {
+    let (owner, other) = (MonitorId::new(Some("one"), "same"), MonitorId::new(Some("two"), "same"));
+    let shared = layout(Some("shared_raw"));
+    set_up(&owner, &shared, false).unwrap();
+    let mut door = producer(&open(&owner, &shared));
+    append(&mut door, &[record("a", "1")]);
+    drop(door);
+    // The mark stands beside the checkpoints, which the other does not see; that there are records, it sees.
+    position(set_up(&other, &shared, false), "`shared_raw` exists and has records");
+    position(
+        teardown(&connection(), &other, &shared),
+        "nothing says that `shared_raw` is a topic of two.same",
+    );
+    set_up(&other, &shared, true).unwrap();
+
+    let mut borrowed = layout(None);
+    borrowed.names = [("checkpoints", owner.as_str().to_owned() + ".checkpoints")].into();
+    let third = MonitorId::new(None, "third");
+    position(set_up(&third, &borrowed, false), "belongs to the monitor one.same, not to default.third");
+    position(teardown(&connection(), &third, &borrowed), "belongs to the monitor one.same");
+    let adopted = set_up(&third, &borrowed, true).unwrap();
+    assert_eq!(adopted.adopted_from.as_deref(), Some("one.same"));
+    drop(open(&third, &borrowed));
+    position(
+        KafkaLog::open(&connection(), &owner, &shared, Options::default()),
+        "belongs to the monitor default.third",
+    );
+}
+
+#[test]
+fn monitors_of_the_same_name_in_two_namespaces_have_nothing_in_common() {
+    let ids = ["one", "two"].map(|namespace| MonitorId::new(Some(namespace), "twins"));
+    for id in &ids {
+        assert_eq!(set_up(id, &layout(None), false).unwrap().made.len(), 6);
+    }
+    let mut first = producer(&open(&ids[0], &layout(None)));
+    append(&mut first, &[record("a", "1")]);
+    let second = open(&ids[1], &layout(None));
+    assert!(conformance::workers::all(&second, Topic::Raw).is_empty());
+    // The same instance of the same worker: neither fences the other.
+    let mut door = producer(&second);
+    append(&mut door, &[record("a", "2")]);
+    append(&mut first, &[record("a", "3")]);
+    assert_eq!(conformance::workers::all(&second, Topic::Raw).len(), 1);
+    assert_eq!(teardown(&connection(), &ids[1], &layout(None)).unwrap().len(), 6);
+    append(&mut first, &[record("a", "4")]);
+}

@@ -1,0 +1,75 @@
+//! Who may speak to the API, and how a client and the API know each other.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::certificates::Authority;
+use crate::place::Place;
+
+/// Somebody with a token for life. Service accounts have their tokens from the API instead.
+#[derive(Clone, Copy)]
+pub(super) struct User {
+    file: &'static str,
+    name: &'static str,
+    group: &'static str,
+}
+
+impl User {
+    /// No rule stops this group.
+    pub(super) const ADMIN: User = User { file: "admin", name: "admin", group: "system:masters" };
+    /// Kubernetes makes roles for these two names by itself.
+    pub(super) const CONTROLLERS: User =
+        User { file: "kube-controller-manager", name: "system:kube-controller-manager", group: "" };
+    pub(super) const SCHEDULER: User =
+        User { file: "kube-scheduler", name: "system:kube-scheduler", group: "" };
+
+    /// The file that [`write`] makes.
+    pub(super) fn kubeconfig(self, place: &Place) -> PathBuf {
+        place.at(format!("{}.kubeconfig", self.file))
+    }
+}
+
+/// Writes `tokens.csv` for the API server, and the kubeconfig of each user for the API at `url`.
+pub(super) fn write(place: &Place, url: &str, users: &[User]) -> Result<()> {
+    let mut tokens = String::new();
+    for User { file, name, group } in users {
+        let token = format!("{:016x}{:016x}", random(), random());
+        // Token, user, id, groups.
+        tokens += &format!("{token},{name},{file},\"{group}\"\n");
+        place.write(format!("{file}.kubeconfig"), kubeconfig(place, url, &token))?;
+    }
+    place.write("tokens.csv", tokens)?;
+    Ok(())
+}
+
+/// JSON, which every reader of YAML takes.
+pub(super) fn kubeconfig(place: &Place, url: &str, token: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority": place.at("ca.crt")}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+    })
+    .to_string()
+}
+
+/// Writes what the API server shows of itself, and the key pair of service accounts' tokens.
+pub(super) fn certificates(place: &Place) -> Result<()> {
+    let authority = Authority::new("testkit")?;
+    let (server, accounts) = (authority.server()?, authority.client("service-accounts")?);
+    place.write("ca.crt", authority.certificate())?;
+    place.write("apiserver.crt", server.certificate)?;
+    place.write("apiserver.key", server.key)?;
+    // Tokens are checked by the certificate: the API server reads no public key out of PKCS #8.
+    place.write("accounts.crt", accounts.certificate)?;
+    place.write("accounts.key", accounts.key)?;
+    Ok(())
+}
+
+/// A hasher of the standard library is keyed at random.
+fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
