@@ -1,7 +1,11 @@
 //! How fast the store takes a million rows and answers the page's questions about them.
 //!
-//! `cargo run --release -p pricemonitor-store --example bench_store [-- PART OF A NAME]`
+//! `cargo run --release -p pricemonitor-store --example bench_store [-- PART OF A NAME]`, where the names of those
+//! on PostgreSQL begin with `postgres` (`cargo xtask provision postgres` gets the server).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+#[path = "bench_store/postgres.rs"]
+mod postgres;
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -25,6 +29,16 @@ fn main() {
         bench("tickets: 100 series, one price in 5 s", |n| tickets(n, 100, 5_000), 10_000 * 5_000).await;
         bench("tickets: 20,000 series", |n| tickets(n, 20_000, 60_000), 50 * 60_000).await;
         bench("schedule: 14 areas, quarters of 24 months", schedule, ROWS as i64 / 14 * 900_000).await;
+        for (name, series, batch) in [
+            ("postgres: tickets, 500 series", 500, 5_000),
+            ("postgres: tickets, 500 series", 500, 20_000),
+            ("postgres: tickets, 20,000 series", 20_000, 5_000),
+            ("postgres: tickets, 100,000 series", 100_000, 20_000),
+        ] {
+            if std::env::args().nth(1).is_none_or(|part| name.contains(&part)) {
+                postgres::bench(name, series, batch).await;
+            }
+        }
     });
 }
 

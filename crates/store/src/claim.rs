@@ -2,6 +2,8 @@
 
 use pricemonitor_model::{Incarnation, Observation, Time};
 
+use crate::error::{Error, Result};
+
 /// Number of a monitor in this database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MonitorKey(pub(crate) i64);
@@ -20,6 +22,45 @@ pub struct Claim {
     /// For messages.
     pub(crate) name: String,
     pub(crate) partition: u32,
+}
+
+impl Claim {
+    /// Whether a batch may be written under the claim, and how many of its rows lie before the position.
+    pub(crate) fn before(
+        &self,
+        incarnation: Incarnation,
+        partition: u32,
+        offsets: impl Iterator<Item = u64>,
+    ) -> Result<usize> {
+        if self.partition != partition {
+            return Err(Error::Storage(format!(
+                "a batch of partition {partition} came with the claim of partition {}",
+                self.partition
+            )));
+        }
+        match self.position {
+            Some((stored, _)) if stored != incarnation => Err(Error::Incarnation(format!(
+                "the stored position ({}, partition {partition}) belongs to incarnation {stored} of the topic, the \
+                 batch to {incarnation}: the topic was made anew",
+                self.name
+            ))),
+            Some((_, next)) => Ok(offsets.take_while(|offset| *offset < next).count()),
+            None => Ok(0),
+        }
+    }
+
+    /// The error of an owner that was replaced.
+    pub(crate) fn fenced(&self) -> Error {
+        Error::Fenced(format!(
+            "partition {} ({}) belongs to another process now: this one wrote nothing and ends",
+            self.partition, self.name
+        ))
+    }
+}
+
+/// An offset or a count as databases keep it.
+pub(crate) fn number(offset: u64) -> Result<i64> {
+    i64::try_from(offset).map_err(|_| Error::Storage(format!("offset {offset} is out of range")))
 }
 
 /// One admitted observation on its way into the history.
@@ -50,5 +91,19 @@ pub struct Maintained {
     /// Alerts whose retention was over.
     pub alerts: u64,
     /// Series that had no row left.
+    pub series: u64,
+    /// Rows that lie in no month's partition but in the default one, after all that was done. `None` where
+    /// another process was at it, and where tables have no partitions.
+    pub unsorted: Option<u64>,
+}
+
+/// What [`Database::remove`](crate::Database::remove) deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Price rows.
+    pub rows: u64,
+    /// Alerts, with what was still to be told of them.
+    pub alerts: u64,
+    /// Series.
     pub series: u64,
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use pricemonitor_model::{Alert, AlertId, Incarnation, Millis, MonitorId, Time};
 
-use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Written};
+use crate::ask;
+use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Removed, Written};
 use crate::error::Result;
 use crate::outbox::{DeliveryEnd, Due, PendingCount};
+use crate::postgres::{self, Postgres, Settings};
 use crate::query::{AlertRow, Bar, Cursor, ExportRow, Facets, Filter, History, HourCell, Statistics};
 use crate::sqlite::Sqlite;
 use crate::writer::HistoryWriter;
@@ -23,7 +25,29 @@ pub struct Database {
 #[derive(Clone, Debug)]
 enum Engine {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
+
+/// The same call to whichever engine it is. A server on a network may never answer: calls that are `short`,
+/// `long` or a `chore` have an end there.
+macro_rules! on {
+    ($self:ident, $db:ident => $call:expr) => {
+        match &$self.engine {
+            Engine::Sqlite($db) => $call,
+            Engine::Postgres($db) => $call,
+        }
+    };
+    ($self:ident, $bound:ident, $db:ident => $call:expr) => {
+        match &$self.engine {
+            Engine::Sqlite($db) => $call.await,
+            Engine::Postgres($db) => postgres::$bound($call).await,
+        }
+    };
+}
+
+mod audit;
+
+pub use audit::Position;
 
 impl Database {
     /// Opens the SQLite database at `path`, and makes it and its folder when there is none.
@@ -39,19 +63,40 @@ impl Database {
         Ok(Database { engine: Engine::Sqlite(Sqlite::open(path).await?) })
     }
 
+    /// Connects to a PostgreSQL database that [`postgres::migrate`](crate::postgres::migrate) has prepared.
+    ///
+    /// # Guarantees
+    /// Waits for at most 10 seconds. Changes nothing: a role that may read and write rows is enough. What a
+    /// call has written when it returns `Ok` is committed (`synchronous_commit` as the server has it).
+    ///
+    /// # Errors
+    /// [`Error::Unprepared`](crate::Error::Unprepared) when the tables are missing or too old,
+    /// [`Error::Newer`](crate::Error::Newer) when they belong to a program that does without this one,
+    /// [`Error::Refused`](crate::Error::Refused) when the server says no; a transient one while it is away.
+    pub async fn open_postgres(settings: &Settings) -> Result<Database> {
+        Ok(Database { engine: Engine::Postgres(Postgres::open(settings).await?) })
+    }
+
     /// Makes a monitor known, or renews its retention. The same monitor always gets the same key.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn register(&self, monitor: &MonitorId, retention: Duration, now: Time) -> Result<MonitorKey> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.register(monitor, retention, now).await
+        on!(self, short, db => db.register(monitor, retention, now))
+    }
+
+    /// Deletes everything of a monitor, in small transactions; a monitor that is not known is no error. Its
+    /// workers must have ended: a claim of theirs is fenced.
+    ///
+    /// # Errors
+    /// When the database cannot be written. What was deleted is deleted; the next call goes on.
+    pub async fn remove(&self, monitor: &MonitorId) -> Result<Removed> {
+        on!(self, chore, db => db.remove(monitor))
     }
 
     /// Waits for what is under way and closes. Every clone is closed with it.
     pub async fn close(&self) {
-        let Engine::Sqlite(db) = &self.engine;
-        db.close().await;
+        on!(self, db => db.close().await);
     }
 
     /// Takes ownership of a partition's position. `sink` is `history` or `alerts`.
@@ -62,8 +107,7 @@ impl Database {
     /// # Errors
     /// When the monitor was never registered or the database cannot be written.
     pub async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.claim(monitor, sink, partition).await
+        on!(self, short, db => db.claim(monitor, sink, partition))
     }
 
     /// Writes a batch of observations and the position behind it, both or neither. Rows that lie before
@@ -82,8 +126,7 @@ impl Database {
         rows: &[HistoryRow<'_>],
         next_offset: u64,
     ) -> Result<Written> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.write_history(writer, claim, incarnation, partition, rows, next_offset).await
+        on!(self, short, db => db.write_history(writer, claim, incarnation, partition, rows, next_offset))
     }
 
     /// Takes alerts into the outbox, each with the channels that must tell it (none is fine), and
@@ -101,8 +144,7 @@ impl Database {
         next_offset: u64,
         now: Time,
     ) -> Result<u64> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.accept_alerts(claim, incarnation, partition, alerts, next_offset, now).await
+        on!(self, short, db => db.accept_alerts(claim, incarnation, partition, alerts, next_offset, now))
     }
 
     /// What `channel` has to tell now, in the order of acceptance, at most `limit`. What would have to
@@ -111,8 +153,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn due(&self, monitor: &MonitorId, channel: &str, now: Time, limit: usize) -> Result<Due> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.due(monitor, channel, now, limit).await
+        on!(self, short, db => db.due(monitor, channel, now, limit))
     }
 
     /// Notes that these alerts are about to be sent: counts the attempt, so that a crash between
@@ -127,11 +168,11 @@ impl Database {
         ids: &[AlertId],
         now: Time,
     ) -> Result<()> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.attempting(monitor, channel, ids, now).await
+        on!(self, short, db => db.attempting(monitor, channel, ids, now))
     }
 
-    /// Notes that these alerts arrived, with the channel's id of the message where it gave one.
+    /// Notes that these alerts arrived, with the channel's id of the message where it gave one, and in the same step
+    /// that those of the `next` message, perhaps none, are about to be sent; see [`Database::attempting`].
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -141,10 +182,10 @@ impl Database {
         channel: &str,
         ids: &[AlertId],
         message_id: Option<&str>,
+        next: &[AlertId],
         now: Time,
     ) -> Result<()> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.delivered(monitor, channel, ids, message_id, now).await
+        on!(self, short, db => db.delivered(monitor, channel, ids, message_id, next, now))
     }
 
     /// Notes that an attempt failed and when the next one is due. `ambiguous`: it may have arrived.
@@ -160,8 +201,7 @@ impl Database {
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.failed(monitor, channel, ids, reason, next_attempt, ambiguous).await
+        on!(self, short, db => db.failed(monitor, channel, ids, reason, next_attempt, ambiguous))
     }
 
     /// Notes that these alerts will not be told any more. They stay on the page.
@@ -177,8 +217,7 @@ impl Database {
         reason: &str,
         now: Time,
     ) -> Result<()> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.finish(monitor, channel, ids, end, reason, now).await
+        on!(self, short, db => db.finish(monitor, channel, ids, end, reason, now))
     }
 
     /// Takes or renews the right to send on a channel for `ttl` milliseconds. `false`: another owner
@@ -194,8 +233,7 @@ impl Database {
         now: Time,
         ttl: Millis,
     ) -> Result<bool> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.lease(monitor, channel, owner, now, ttl).await
+        on!(self, short, db => db.lease(monitor, channel, owner, now, ttl))
     }
 
     /// What waits in the outbox, per channel in the order of names; channels with nothing are absent.
@@ -203,8 +241,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.pending_counts(monitor).await
+        on!(self, short, db => db.pending_counts(monitor))
     }
 
     /// What can be chosen in the filters.
@@ -212,8 +249,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn facets(&self) -> Result<Facets> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.facets().await
+        on!(self, long, db => db.facets())
     }
 
     /// The figures on top of the page.
@@ -221,8 +257,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn statistics(&self, filter: &Filter) -> Result<Statistics> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.statistics(filter).await
+        on!(self, long, db => ask::statistics(db, filter))
     }
 
     /// Lines for the history chart, at most `max_lines`, each of at most `max_points` points.
@@ -234,8 +269,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn history(&self, filter: &Filter, max_lines: usize, max_points: usize) -> Result<History> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.history(filter, max_lines, max_points).await
+        on!(self, long, db => ask::history(db, filter, max_lines, max_points))
     }
 
     /// How often which prices were seen, in `bars` bars of equal width between the lowest and the
@@ -248,8 +282,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn distribution(&self, filter: &Filter, bars: usize) -> Result<Vec<Bar>> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.distribution(filter, bars).await
+        on!(self, long, db => ask::distribution(db, filter, bars))
     }
 
     /// Average prices per day of the week and hour of the day in `time_zone` (an IANA name), cells
@@ -259,8 +292,7 @@ impl Database {
     /// # Errors
     /// [`Error::Question`](crate::Error::Question) for an unknown zone; when the database cannot be read.
     pub async fn hour_profile(&self, filter: &Filter, time_zone: &str) -> Result<Vec<HourCell>> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.hour_profile(filter, time_zone).await
+        on!(self, long, db => ask::hour_profile(db, filter, time_zone))
     }
 
     /// Alerts, the last accepted first, at most `limit`; `before` is the id of the last one of the page
@@ -269,8 +301,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn alerts(&self, filter: &Filter, limit: usize, before: Option<&str>) -> Result<Vec<AlertRow>> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.alerts(filter, limit, before).await
+        on!(self, long, db => db.alerts(filter, limit, before))
     }
 
     /// The place behind everything that is stored now. Cheap.
@@ -278,8 +309,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub async fn cursor(&self) -> Result<Cursor> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.cursor().await
+        on!(self, short, db => db.cursor())
     }
 
     /// The place behind everything, when it is not `known` any more.
@@ -313,18 +343,17 @@ impl Database {
 
     /// The same as a stream, which reads on only as its rows are taken.
     pub fn export_stream(&self, filter: &Filter) -> BoxStream<'static, Result<ExportRow>> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.export(filter)
+        on!(self, db => ask::export(db, filter))
     }
 
     /// Housekeeping, to be called every few minutes: deletes what is older than its monitor's
-    /// retention (rounded down to the hour), in small transactions between which writers go on, and
-    /// gives the write-ahead log's room back.
+    /// retention (rounded down to the hour), in small transactions between which writers go on. SQLite gives
+    /// the write-ahead log's room back; PostgreSQL makes months ahead and sums up closed hours, and of several
+    /// processes that call it at the same time one does the work.
     ///
     /// # Errors
     /// When the database cannot be written. What was done is done; the next call goes on.
     pub async fn maintain(&self, now: Time) -> Result<Maintained> {
-        let Engine::Sqlite(db) = &self.engine;
-        db.maintain(now).await
+        on!(self, chore, db => db.maintain(now))
     }
 }

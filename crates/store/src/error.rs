@@ -21,6 +21,13 @@ pub enum Error {
     /// A file is somebody else's, or was changed by somebody else.
     #[error("{0}")]
     Foreign(String),
+    /// The server is there and says no: a wrong password, an unknown authority, another host name in its
+    /// certificate, a missing database or right. Final until somebody changes a setting, which the text names.
+    #[error("{0}")]
+    Refused(String),
+    /// The tables are not there, or older than this program needs: `pricemonitor setup` has to run first.
+    #[error("{0}")]
+    Unprepared(String),
     /// A question that cannot be answered, such as one about an unknown time zone.
     #[error("{0}")]
     Question(String),

@@ -1,6 +1,12 @@
 //! Alerts on their way to people.
 
-use pricemonitor_model::{Alert, AlertId, Time};
+use pricemonitor_model::{Alert, AlertId, Decimal, Millis, Time};
+use serde::Serialize;
+
+/// Longest that a delivery waits for its next attempt: the longest pause that a channel may ask for
+/// (one hour), with room for a clock that is set back a little. What is further ahead was written by
+/// a clock that was wrong, and must not wait for that time to come.
+pub(crate) const LONGEST_WAIT: Millis = 61 * 60 * 1_000;
 
 /// An alert that a channel has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,4 +71,21 @@ pub struct PendingCount {
     pub alerts: u64,
     /// When the oldest of them came into the outbox.
     pub oldest: Time,
+}
+
+/// What moved: a price down or up, or a level without a percentage.
+pub(crate) fn kind(alert: &Alert<'_>) -> &'static str {
+    match alert.percent {
+        Some(percent) if percent < Decimal::ZERO => "drop",
+        Some(percent) if percent > Decimal::ZERO => "rise",
+        _ => "level",
+    }
+}
+
+/// The name of an enum's member, as it is stored.
+pub(crate) fn named(member: impl Serialize) -> String {
+    match serde_json::to_value(member) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
 }

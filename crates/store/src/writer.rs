@@ -3,6 +3,7 @@
 use ahash::HashMap;
 use pricemonitor_model::Observation;
 
+use crate::batch::Last;
 use crate::claim::MonitorKey;
 
 /// Most series that a writer remembers. When there are more it forgets all and looks them up again.
@@ -17,6 +18,8 @@ pub struct HistoryWriter {
     pub(crate) events: HashMap<Box<str>, i64>,
     /// Counts batches, so that a series knows whether it has been met in this one.
     pub(crate) batch: u64,
+    /// Series that have been deleted since numbers were learned: none, as long as this is the database's count.
+    pub(crate) generation: i64,
     /// A batch is under way: what it added is not committed.
     unsure: bool,
 }
@@ -31,6 +34,10 @@ pub(crate) struct Known {
     /// The last batch that had it, and its place there.
     pub(crate) batch: u64,
     pub(crate) place: usize,
+    /// Its latest row, and the claim (stream, epoch) under which this is known: for as long as a claim
+    /// holds, nobody else writes the series.
+    pub(crate) last: Option<Last>,
+    pub(crate) under: (i64, i64),
 }
 
 impl HistoryWriter {
@@ -41,6 +48,7 @@ impl HistoryWriter {
             series: HashMap::default(),
             events: HashMap::default(),
             batch: 0,
+            generation: 0,
             unsure: false,
         }
     }

@@ -1,6 +1,8 @@
 //! The CSV file, killed at every byte.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "suite/common.rs"]
 mod common;
 
 use std::fs;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use common::{LIFE, START, price, rows};
 use pricemonitor_model::{AsWritten, Incarnation, Observation, Slot, Time};
 use pricemonitor_store::Error;
-use pricemonitor_store::csv::CsvSink;
+use pricemonitor_store::csv::{CsvSink, Look, Standing, look};
 
 const HEADER: &str = "received_timestamp,price,startDate,endDate,source\n";
 
@@ -229,4 +231,32 @@ fn after_a_failed_write_the_same_batch_makes_the_same_file() {
     sink.append(LIFE, 0, &all[3..4], 4).unwrap();
     sink.append(LIFE, 0, &all[3..], 6).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), expected());
+}
+
+#[test]
+fn a_file_is_looked_at_without_being_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.csv");
+    assert_eq!(look(&path).unwrap(), Look::Nothing);
+    feed(&path, 4);
+    let whole = fs::read(&path).unwrap();
+    let standing = |path: &Path| match look(path).unwrap() {
+        Look::Both(standing) => standing,
+        other => panic!("{other:?}"),
+    };
+    let length = whole.len() as u64;
+    let expected = Standing { positions: [(0, (LIFE, 6))].into(), length, found: length, intact: true };
+    assert_eq!(standing(&path), expected);
+    fs::write(&path, [whole.as_slice(), b"half a li"].concat()).unwrap();
+    assert_eq!(standing(&path), Standing { found: length + 9, ..expected.clone() });
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(standing(&path), Standing { found: length - 1, intact: false, ..expected.clone() });
+    fs::write(&path, [&whole[..whole.len() - 2], b"X\n"].concat()).unwrap();
+    assert_eq!(standing(&path), Standing { intact: false, ..expected.clone() });
+    fs::remove_file(&path).unwrap();
+    assert_eq!(standing(&path), Standing { found: 0, intact: false, ..expected });
+    fs::write(&path, &whole).unwrap();
+    fs::remove_file(sidecar(&path)).unwrap();
+    assert_eq!(look(&path).unwrap(), Look::Alone);
+    assert_eq!(fs::read(&path).unwrap(), whole);
 }

@@ -5,6 +5,7 @@
 //! file is cut to the length it tells. So a kill at any moment costs at most lines that are written again.
 
 mod line;
+mod look;
 mod sidecar;
 
 use std::fs::{File, OpenOptions};
@@ -16,6 +17,7 @@ use pricemonitor_model::Incarnation;
 use crate::claim::HistoryRow;
 use crate::error::{Error, Result};
 use line::HEADER;
+pub use look::{Look, Standing, fields, look};
 use sidecar::{Sidecar, TAIL};
 
 /// A CSV file that grows with a monitor's history.

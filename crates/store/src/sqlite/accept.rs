@@ -1,13 +1,14 @@
 //! Alerts into the table and the outbox, each once.
 
-use pricemonitor_model::{Alert, Decimal, Incarnation, Time};
+use pricemonitor_model::{Alert, Incarnation, Time};
 
-use super::claims::{advance, before};
+use super::claims::advance;
 use super::failure::failure;
 use super::many::{pieces, values};
 use super::{Sqlite, Tx};
 use crate::claim::Claim;
 use crate::error::{Error, Result};
+use crate::outbox::{kind, named};
 
 /// What is stored of an alert, but for its number.
 const HEAD: &str = "INSERT INTO price_drop_alerts (monitor, id, kind, rule, transition, severity, source, item, \
@@ -30,7 +31,7 @@ impl Sqlite {
         now: Time,
     ) -> Result<u64> {
         // Alerts carry their own identity, so replays need no look at offsets.
-        before(claim, incarnation, partition, std::iter::empty())?;
+        claim.before(incarnation, partition, std::iter::empty())?;
         let next_offset = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
         let mut tx = self.begin().await?;
         advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await?;
@@ -69,18 +70,14 @@ async fn insert(tx: &mut Tx, alerts: &[(Alert<'static>, Vec<String>)], now: Time
 fn bind<'q>(query: Query<'q>, alert: &'q Alert<'_>, now: Time) -> Result<Query<'q>> {
     let whole = serde_json::to_string(alert)
         .map_err(|error| Error::Storage(format!("the alert {} cannot be written: {error}", alert.id)))?;
-    let name = |what: serde_json::Result<serde_json::Value>| match what {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => String::new(),
-    };
     let label = |name| alert.labels.get(name);
     Ok(query
         .bind(&*alert.monitor)
         .bind(alert.id.as_str())
         .bind(kind(alert))
         .bind(&*alert.rule)
-        .bind(name(serde_json::to_value(alert.transition)))
-        .bind(name(serde_json::to_value(alert.severity)))
+        .bind(named(alert.transition))
+        .bind(named(alert.severity))
         .bind(&*alert.source)
         .bind(&*alert.item)
         .bind(label("event").or_else(|| label("area")).unwrap_or_default())
@@ -98,15 +95,6 @@ fn bind<'q>(query: Query<'q>, alert: &'q Alert<'_>, now: Time) -> Result<Query<'
         .bind(&*alert.summary)
         .bind(now.millis())
         .bind(whole))
-}
-
-/// What moved: a price down or up, or a level without a percentage.
-fn kind(alert: &Alert<'_>) -> &'static str {
-    match alert.percent {
-        Some(percent) if percent < Decimal::ZERO => "drop",
-        Some(percent) if percent > Decimal::ZERO => "rise",
-        _ => "level",
-    }
 }
 
 /// Puts the alerts with a number above `known` into the outbox of each of their channels.

@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::failure::failure;
 use super::{Sqlite, Tx};
-use crate::claim::Claim;
+use crate::claim::{Claim, number};
 use crate::error::{Error, Result};
 
 impl Sqlite {
@@ -54,30 +54,6 @@ impl Sqlite {
     }
 }
 
-/// Whether a batch may be written under the claim, and how many of its rows lie before the position.
-pub(super) fn before(
-    claim: &Claim,
-    incarnation: Incarnation,
-    partition: u32,
-    offsets: impl Iterator<Item = u64>,
-) -> Result<usize> {
-    if claim.partition != partition {
-        return Err(Error::Storage(format!(
-            "a batch of partition {partition} came with the claim of partition {}",
-            claim.partition
-        )));
-    }
-    match claim.position {
-        Some((stored, _)) if stored != incarnation => Err(Error::Incarnation(format!(
-            "the stored position ({}, partition {partition}) belongs to incarnation {stored} of the topic, the batch to \
-             {incarnation}: the topic was made anew",
-            claim.name
-        ))),
-        Some((_, next)) => Ok(offsets.take_while(|offset| *offset < next).count()),
-        None => Ok(0),
-    }
-}
-
 /// Moves the position on inside the transaction, if it is still this claim's.
 pub(super) async fn advance(
     tx: &mut Tx,
@@ -86,9 +62,6 @@ pub(super) async fn advance(
     next_offset: u64,
     rows: u64,
 ) -> Result<()> {
-    let number = |offset: u64| {
-        i64::try_from(offset).map_err(|_| Error::Storage(format!("offset {offset} is out of range")))
-    };
     let expected = claim.position.map(|(_, next)| number(next)).transpose()?;
     let done = sqlx::query(
         "UPDATE sink_offsets SET incarnation = ?4, next_offset = ?5, rows = rows + ?6
@@ -106,8 +79,5 @@ pub(super) async fn advance(
     if done.rows_affected() == 1 {
         return Ok(());
     }
-    Err(Error::Fenced(format!(
-        "partition {} ({}) belongs to another process now: this one wrote nothing and ends",
-        claim.partition, claim.name
-    )))
+    Err(claim.fenced())
 }

@@ -3,12 +3,14 @@
 mod accept;
 mod alerts;
 mod ask;
+mod audit;
 mod claims;
 mod failure;
 mod history;
 mod maintain;
 mod many;
 mod outbox;
+mod remove;
 
 use std::path::Path;
 use std::time::Duration;

@@ -6,17 +6,41 @@ use sqlx::Row as _;
 use super::Sqlite;
 use super::failure::failure;
 use crate::error::{Error, Result};
-use crate::outbox::{DeliveryEnd, Due, Pending, PendingCount, Unreadable};
+use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
 
 /// The deliveries of some alerts (`?3`, JSON) on one channel of one monitor that are still open.
 const OPEN: &str =
     "monitor = (SELECT id FROM monitors WHERE monitor = ?1) AND channel = ?2 AND state = 'pending'
     AND alert IN (SELECT seq FROM price_drop_alerts WHERE id IN (SELECT value FROM json_each(?3)))";
+/// A message with them is about to be sent, at `?4`. One that was under way already may have arrived.
+const UNDER_WAY: &str =
+    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?4
+     WHERE ?5 IS NULL AND ?6 = 0 AND";
+const UNWRITTEN: &str = "cannot write down a delivery";
 
-/// Longest that a delivery waits for its next attempt: the longest pause that a channel may ask for
-/// (one hour), with room for a clock that is set back a little. What is further ahead was written by
-/// a clock that was wrong, and must not wait for that time to come.
-const LONGEST_WAIT: Millis = 61 * 60 * 1_000;
+/// Changes the open deliveries of `ids`: `set` is one of the texts in this file, with `?4` to `?6` for the `values`.
+async fn settle(
+    database: impl sqlx::SqliteExecutor<'_>,
+    set: &str,
+    monitor: &MonitorId,
+    channel: &str,
+    ids: &[AlertId],
+    values: (i64, Option<&str>, bool),
+) -> Result<()> {
+    let ids = serde_json::to_string(ids)
+        .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(ids)
+        .bind(values.0)
+        .bind(values.1)
+        .bind(values.2)
+        .execute(database)
+        .await
+        .map_err(|error| failure(UNWRITTEN, &error))?;
+    Ok(())
+}
 
 impl Sqlite {
     pub(crate) async fn due(
@@ -67,10 +91,7 @@ impl Sqlite {
         ids: &[AlertId],
         now: Time,
     ) -> Result<()> {
-        let set =
-            "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?4
-                   WHERE ?5 IS NULL AND ?6 = 0 AND";
-        self.settle(set, monitor, channel, ids, (now.millis(), None, false)).await
+        self.settle(UNDER_WAY, monitor, channel, ids, (now.millis(), None, false)).await
     }
 
     pub(crate) async fn delivered(
@@ -79,11 +100,17 @@ impl Sqlite {
         channel: &str,
         ids: &[AlertId],
         message_id: Option<&str>,
+        next: &[AlertId],
         now: Time,
     ) -> Result<()> {
-        let set = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
-                   finished_at = ?4, message_id = ?5 WHERE ?6 = 0 AND";
-        self.settle(set, monitor, channel, ids, (now.millis(), message_id, false)).await
+        let arrived = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
+                       finished_at = ?4, message_id = ?5 WHERE ?6 = 0 AND";
+        let mut tx = self.begin().await?;
+        settle(&mut *tx, arrived, monitor, channel, ids, (now.millis(), message_id, false)).await?;
+        if !next.is_empty() {
+            settle(&mut *tx, UNDER_WAY, monitor, channel, next, (now.millis(), None, false)).await?;
+        }
+        tx.commit().await.map_err(|error| failure(UNWRITTEN, &error))
     }
 
     pub(crate) async fn failed(
@@ -127,29 +154,15 @@ impl Sqlite {
         self.settle(set, monitor, channel, ids, (now.millis(), Some(reason), false)).await
     }
 
-    /// Changes the open deliveries of `ids`: `set` is one of the texts above, with `?4` to `?6` for
-    /// the `values`.
     async fn settle(
         &self,
-        set: &'static str,
+        set: &str,
         monitor: &MonitorId,
         channel: &str,
         ids: &[AlertId],
         values: (i64, Option<&str>, bool),
     ) -> Result<()> {
-        let ids = serde_json::to_string(ids)
-            .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
-            .bind(monitor.as_str())
-            .bind(channel)
-            .bind(ids)
-            .bind(values.0)
-            .bind(values.1)
-            .bind(values.2)
-            .execute(&self.write)
-            .await
-            .map_err(|error| failure("cannot write down a delivery", &error))?;
-        Ok(())
+        settle(&self.write, set, monitor, channel, ids, values).await
     }
 
     pub(crate) async fn lease(

@@ -6,46 +6,14 @@ use sqlx::Row as _;
 
 use super::super::Tx;
 use super::super::failure::failure;
+use crate::ask::{EachFigures, Span};
 use crate::cells::{Day, Figures, HOUR};
 use crate::error::{Error, Result};
-
-/// A half-open range of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) from: i64,
-    pub(super) to: i64,
-}
-
-impl Span {
-    pub(super) fn of(from: Option<Time>, to: Option<Time>) -> Span {
-        Span {
-            from: from.unwrap_or(Time::MIN).millis(),
-            // An open end holds the very last instant too.
-            to: to.map_or(Time::MAX.millis() + 1, Time::millis),
-        }
-    }
-
-    /// The whole hours of the range, and the parts of hours at its ends.
-    fn hours(self) -> (std::ops::Range<i64>, Vec<Span>) {
-        let first = self.from.div_euclid(HOUR) + i64::from(self.from.rem_euclid(HOUR) != 0);
-        let end = self.to.div_euclid(HOUR);
-        if first > end {
-            return (0..0, vec![self]);
-        }
-        let ends = [Span { from: self.from, to: first * HOUR }, Span { from: end * HOUR, to: self.to }];
-        (first..end, ends.into_iter().filter(|span| span.from < span.to).collect())
-    }
-}
 
 /// Calls `each` with series, hour since the epoch and the figures of (the part of) that hour in the range,
 /// for every series of `ids` (a JSON list) and hour that has rows. Each series' hours may come in
 /// any order.
-pub(super) async fn figures(
-    tx: &mut Tx,
-    ids: &str,
-    span: Span,
-    mut each: impl FnMut(i64, i64, &Figures),
-) -> Result<()> {
+pub(super) async fn figures(tx: &mut Tx, ids: &str, span: Span, each: &mut EachFigures<'_>) -> Result<()> {
     if span.from >= span.to {
         return Ok(());
     }
@@ -66,7 +34,7 @@ pub(super) async fn figures(
         let (series, day): (i64, i64) = (row.get(0), row.get(1));
         for (hour, figures) in Day::decode(day, row.get(2))?.0 {
             if hours.contains(&hour) {
-                each(series, hour, &figures);
+                each(series, (hour, hour), &figures);
             } else if let Some(end) = ends.iter().position(|end| end.from.div_euclid(HOUR) == hour) {
                 touched[end].push(series);
             }
@@ -75,7 +43,7 @@ pub(super) async fn figures(
     drop(days);
     for (end, touched) in ends.into_iter().zip(touched) {
         if !touched.is_empty() {
-            part_of_hour(tx, &super::ids(touched.into_iter())?, end, &mut each).await?;
+            part_of_hour(tx, &super::ids(&touched)?, end, each).await?;
         }
     }
     Ok(())
@@ -83,12 +51,7 @@ pub(super) async fn figures(
 
 /// Sums up rows; no b-tree is built, because the rows already lie in the order of their series. All sums come
 /// as one text: a row of an answer costs more than the look-up behind it.
-async fn part_of_hour(
-    tx: &mut Tx,
-    ids: &str,
-    span: Span,
-    each: &mut impl FnMut(i64, i64, &Figures),
-) -> Result<()> {
+async fn part_of_hour(tx: &mut Tx, ids: &str, span: Span, each: &mut EachFigures<'_>) -> Result<()> {
     let text: Option<String> = sqlx::query_scalar(
         "SELECT group_concat(series || ' ' || rows || ' ' || changes || ' ' || seen || ' ' || prices || ' '
                              || format('%!.17g', sum) || ' ' || low || ' ' || high, ';')
@@ -109,7 +72,8 @@ async fn part_of_hour(
     for entry in text.as_deref().unwrap_or_default().split(';').filter(|entry| !entry.is_empty()) {
         let (series, figures) = summed(entry)
             .ok_or_else(|| Error::Storage(format!("the sums `{entry}` of prices cannot be read")))?;
-        each(series, span.from.div_euclid(HOUR), &figures);
+        let hour = span.from.div_euclid(HOUR);
+        each(series, (hour, hour), &figures);
     }
     Ok(())
 }
@@ -128,22 +92,4 @@ fn summed(entry: &str) -> Option<(i64, Figures)> {
         high: parts.next()?.parse().ok()?,
     };
     Some((series, figures))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_is_whole_hours_and_what_sticks_out() {
-        let span = |from, to| Span { from, to };
-        assert_eq!(span(0, 2 * HOUR).hours(), (0..2, vec![]));
-        assert_eq!(span(-1, HOUR).hours(), (0..1, vec![span(-1, 0)]));
-        assert_eq!(span(1, HOUR + 1).hours(), (1..1, vec![span(1, HOUR), span(HOUR, HOUR + 1)]));
-        assert_eq!(span(1, 2).hours(), (0..0, vec![span(1, 2)]));
-        assert_eq!(
-            span(-HOUR - 5, 3 * HOUR + 7).hours(),
-            (-1..3, vec![span(-HOUR - 5, -HOUR), span(3 * HOUR, 3 * HOUR + 7)])
-        );
-    }
 }

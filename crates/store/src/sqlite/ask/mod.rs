@@ -1,63 +1,65 @@
-//! The dashboard's questions.
-//!
-//! Whatever spans more than moments is answered from the hourly figures, which are complete at every commit;
-//! the rows themselves are read for the parts of an hour at both ends of a range, and where single
-//! prices are wanted and few enough.
+//! What the dashboard's questions are made of.
 
-mod distribution;
-mod export;
 mod facets;
 mod figures;
-mod history;
-mod lines;
-mod profile;
-mod statistics;
+mod rows;
 
+use pricemonitor_model::Millis;
 use sqlx::Row as _;
 
-use super::Tx;
 use super::failure::failure;
+use super::{Sqlite, Tx, alerts};
+use crate::ask::{Ask, Choice, Described, EachFigures, Group, Look, Span};
 use crate::error::{Error, Result};
-use crate::query::Filter;
+use crate::query::{ExportRow, Filter};
 
-/// A series that a question is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Chosen {
-    id: i64,
-    /// Place of its unit in [`Choice::units`].
-    unit: usize,
-    schedule: bool,
+impl Ask for Sqlite {
+    type Look = Tx;
+
+    async fn begin_look(&self) -> Result<Tx> {
+        self.look().await
+    }
 }
 
-/// The series that a question is about, in the order of their ids.
-#[derive(Debug, Default)]
-struct Choice {
-    series: Vec<Chosen>,
-    units: Vec<String>,
-}
-
-impl Choice {
-    /// The ids as JSON, the way lists are handed to SQLite.
-    fn ids(&self) -> Result<String> {
-        ids(self.series.iter().map(|series| series.id))
+impl Look for Tx {
+    async fn choose(&mut self, filter: &Filter) -> Result<Choice> {
+        choose(self, filter).await
     }
 
-    /// Leaves only the series of the unit that most prices have; prices of different units have no common
-    /// average. Tells the unit.
-    fn keep_most_frequent_unit(&mut self, prices: impl Fn(i64) -> u64) -> &str {
-        let mut counts = vec![0; self.units.len()];
-        for series in &self.series {
-            counts[series.unit] += prices(series.id);
-        }
-        let most =
-            (0..counts.len()).max_by_key(|unit| (counts[*unit], std::cmp::Reverse(&self.units[*unit])));
-        self.series.retain(|series| Some(series.unit) == most);
-        most.map_or("", |unit| &self.units[unit])
+    async fn figures(
+        &mut self,
+        series: &[i64],
+        span: Span,
+        _: Group,
+        each: &mut EachFigures<'_>,
+    ) -> Result<()> {
+        figures::figures(self, &ids(series)?, span, each).await
     }
 
-    /// Whether the series is one of them.
-    fn has(&self, id: i64) -> bool {
-        self.series.binary_search_by_key(&id, |series| series.id).is_ok()
+    async fn prices(
+        &mut self,
+        series: &[i64],
+        span: Span,
+        sampled: Option<Millis>,
+        each: &mut (dyn FnMut(i64, i64, f64) + Send),
+    ) -> Result<()> {
+        rows::prices(self, &ids(series)?, span, sampled, each).await
+    }
+
+    async fn values(&mut self, series: &[i64], span: Span, each: &mut (dyn FnMut(f64) + Send)) -> Result<()> {
+        rows::values(self, &ids(series)?, span, each).await
+    }
+
+    async fn describe(&mut self, series: &[i64]) -> Result<Vec<Described>> {
+        describe(self, &ids(series)?).await
+    }
+
+    async fn rows(&mut self, described: &[Described], span: Span) -> Result<Vec<ExportRow>> {
+        rows::all(self, described, span).await
+    }
+
+    async fn count_alerts(&mut self, filter: &Filter) -> Result<u64> {
+        alerts::count(self, filter).await
     }
 }
 
@@ -77,23 +79,40 @@ async fn choose(tx: &mut Tx, filter: &Filter) -> Result<Choice> {
     .fetch_all(&mut **tx)
     .await
     .map_err(|error| failure("cannot read the series", &error))?;
-    let mut choice = Choice::default();
-    for row in rows {
-        let (unit, schedule): (String, bool) = (row.get(0), row.get(1));
+    let group = |row: &sqlx::sqlite::SqliteRow| {
         let ids: Vec<i64> = serde_json::from_str(row.get(2))
             .map_err(|error| Error::Storage(format!("the list of series cannot be read: {error}")))?;
-        if choice.units.last() != Some(&unit) {
-            choice.units.push(unit);
-        }
-        let unit = choice.units.len() - 1;
-        choice.series.extend(ids.into_iter().map(|id| Chosen { id, unit, schedule }));
-    }
-    choice.series.sort_unstable_by_key(|series| series.id);
-    Ok(choice)
+        Ok((row.get(0), row.get(1), ids))
+    };
+    Ok(Choice::of(rows.iter().map(group).collect::<Result<Vec<_>>>()?))
+}
+
+/// The series of `ids` (a JSON list), in the order of the list.
+async fn describe(tx: &mut Tx, ids: &str) -> Result<Vec<Described>> {
+    let rows = sqlx::query(
+        "SELECT s.id, m.monitor, s.source, s.item, e.event, s.section, s.unit, s.schedule
+         FROM json_each(?1) j CROSS JOIN series s ON s.id = j.value
+         JOIN events e ON e.id = s.event JOIN monitors m ON m.id = s.monitor
+         ORDER BY j.key",
+    )
+    .bind(ids)
+    .fetch_all(&mut **tx)
+    .await
+    .map_err(|error| failure("cannot read the series", &error))?;
+    let described = |row: &sqlx::sqlite::SqliteRow| Described {
+        id: row.get(0),
+        monitor: row.get(1),
+        source: row.get(2),
+        item: row.get(3),
+        event: row.get(4),
+        section: row.get(5),
+        unit: row.get(6),
+        schedule: row.get(7),
+    };
+    Ok(rows.iter().map(described).collect())
 }
 
 /// Numbers as JSON, the way lists are handed to SQLite.
-fn ids(ids: impl Iterator<Item = i64>) -> Result<String> {
-    let ids: Vec<i64> = ids.collect();
-    serde_json::to_string(&ids).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
+fn ids(ids: &[i64]) -> Result<String> {
+    serde_json::to_string(ids).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
 }

@@ -7,8 +7,9 @@ use sqlx::Row as _;
 use super::super::Tx;
 use super::super::failure::failure;
 use super::super::many::{pieces, values};
-use super::batch::{Met, Prepared, SlotKey};
+use super::series::{Met, Prepared};
 use super::{entries, json};
+use crate::batch::SlotKey;
 use crate::cells::{Day, Figures, HOUR, hour_of};
 use crate::error::Result;
 
@@ -28,7 +29,7 @@ pub(super) async fn update(
         let hour = hour_of(row.at);
         if !anew.contains(&(row.place, hour)) {
             let day = days.entry((row.place, hour.div_euclid(24))).or_default();
-            day.hour(hour).add(row.value, row.observed_at, row.changed, row.current);
+            day.hour(hour).add(row.drawn.1, row.observed_at, row.changed, row.current);
         }
     }
     for (place, hour) in &anew {

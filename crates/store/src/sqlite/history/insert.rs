@@ -3,8 +3,9 @@
 use super::super::Tx;
 use super::super::failure::failure;
 use super::super::many::{pieces, values};
-use super::batch::{Met, Prepared, SlotKey};
 use super::json;
+use super::series::{Met, Prepared};
+use crate::batch::SlotKey;
 use crate::error::Result;
 
 /// Rows per statement.
@@ -27,8 +28,8 @@ pub(super) async fn rows(tx: &mut Tx, stream: i64, series: &[Met], rows: &mut [P
                 .bind(row.at.millis())
                 .bind(row.observed_at.since(row.at))
                 .bind(row.offset as i64)
-                .bind(row.value)
-                .bind(&row.text)
+                .bind(row.drawn.1)
+                .bind(&row.drawn.0)
                 .bind(row.base.map(|base| base.to_string()))
                 .bind(row.length)
                 .bind(row.changed)

@@ -1,21 +1,21 @@
 //! Observations into the history.
 
-mod batch;
 mod hourly;
 mod insert;
 mod series;
 
 use ahash::HashMap;
-use pricemonitor_model::{Incarnation, Time};
+use pricemonitor_model::{Decimal, Incarnation, Time};
 use sqlx::Row as _;
 
-use super::claims::{advance, before};
+use super::claims::advance;
 use super::failure::failure;
 use super::{Sqlite, Tx};
+use crate::batch::{self, Last, SlotKey, Stored, in_order};
 use crate::claim::{Claim, HistoryRow, Written};
 use crate::error::{Error, Result};
 use crate::writer::HistoryWriter;
-use batch::{Last, Met, Prepared, SlotKey, Stored, at_price};
+use series::{Met, Prepared};
 
 impl Sqlite {
     pub(crate) async fn write_history(
@@ -27,7 +27,7 @@ impl Sqlite {
         rows: &[HistoryRow<'_>],
         next_offset: u64,
     ) -> Result<Written> {
-        let known = before(claim, incarnation, partition, rows.iter().map(|row| row.offset))?;
+        let known = claim.before(incarnation, partition, rows.iter().map(|row| row.offset))?;
         let fresh = &rows[known..];
         let written = Written { rows: fresh.len() as u64, duplicates: known as u64 };
         if claim.position.is_some_and(|(_, next)| next_offset <= next) && fresh.is_empty() {
@@ -52,16 +52,6 @@ impl Sqlite {
     }
 }
 
-/// A batch that is out of order is a mistake of the caller; it must not become a lost row.
-fn in_order(rows: &[HistoryRow<'_>], next_offset: u64) -> Result<()> {
-    let rising = rows.windows(2).all(|pair| pair[0].offset < pair[1].offset);
-    let behind = rows.last().is_none_or(|last| last.offset < next_offset);
-    if rising && behind {
-        return Ok(());
-    }
-    Err(Error::Storage("a batch's offsets do not rise up to its next offset".to_owned()))
-}
-
 /// Writes the rows; `false`, and nothing was written, when a remembered series does not exist.
 async fn store(
     tx: &mut Tx,
@@ -70,9 +60,9 @@ async fn store(
     rows: &[HistoryRow<'_>],
 ) -> Result<bool> {
     let (series, mut rows) = series::resolve(tx, writer, rows).await?;
-    let Some(last) = latest(tx, &series).await? else { return Ok(false) };
+    let Some(mut last) = latest(tx, &series).await? else { return Ok(false) };
     let stored = look_up(tx, &series, &rows, &last).await?;
-    let demoted = batch::settle(&series, &mut rows, last, stored);
+    let demoted = batch::settle(&mut rows, &mut last, stored);
     insert::demote(tx, &series, &demoted).await?;
     insert::rows(tx, claim.id, &series, &mut rows).await?;
     hourly::update(tx, &series, &rows, &demoted).await?;
@@ -115,7 +105,7 @@ async fn look_up(
     rows: &[Prepared],
     last: &[Option<Last>],
 ) -> Result<HashMap<SlotKey, Stored>> {
-    let slots = batch::to_look_up(series, rows, last);
+    let slots = batch::to_look_up(rows, last);
     if slots.is_empty() {
         return Ok(HashMap::default());
     }
@@ -150,4 +140,13 @@ fn entries(text: Option<&str>) -> impl Iterator<Item = (usize, &str)> {
 /// Numbers as JSON, the way lists are handed to SQLite.
 fn json<T: serde::Serialize>(list: &[T]) -> Result<String> {
     serde_json::to_string(list).map_err(|error| Error::Storage(format!("cannot write a list: {error}")))
+}
+
+/// Reads `at price` (milliseconds, decimal), as the questions to the database write it.
+pub(crate) fn at_price(text: &str) -> Result<(i64, Decimal)> {
+    text.split_once(' ')
+        .and_then(|(at, price)| {
+            Some((at.parse().ok()?, pricemonitor_model::price::parse_decimal(price).ok()?))
+        })
+        .ok_or_else(|| Error::Storage(format!("a stored price reads `{text}`: the database is damaged")))
 }

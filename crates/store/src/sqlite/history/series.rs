@@ -5,11 +5,24 @@ use sqlx::Row as _;
 
 use super::super::Tx;
 use super::super::failure::failure;
-use super::batch::{Met, Prepared};
 use super::json;
+use crate::batch::{self, span};
 use crate::claim::{HistoryRow, MonitorKey};
 use crate::error::{Error, Result};
 use crate::writer::{HistoryWriter, Known, event, key, section};
+
+/// A series that the batch has rows of.
+#[derive(Debug)]
+pub(super) struct Met {
+    pub(super) id: i64,
+    event_id: i64,
+    /// First and last instant with a price in the batch.
+    first: Time,
+    last: Time,
+}
+
+/// A row with its price as it is stored and as it is drawn.
+pub(super) type Prepared = batch::Prepared<(String, f64)>;
 
 /// Finds or makes the series of every row.
 pub(super) async fn resolve(
@@ -43,38 +56,19 @@ pub(super) async fn resolve(
         let (at, end) = span(row.observation);
         if known.batch != writer.batch {
             (known.batch, known.place) = (writer.batch, series.len());
-            let schedule = row.observation.slot.is_some();
-            series.push(Met { id: known.id, event_id: known.event_id, schedule, first: at, last: end });
+            series.push(Met { id: known.id, event_id: known.event_id, first: at, last: end });
         }
         let met = &mut series[known.place];
         (met.first, met.last) = (met.first.min(at), met.last.max(end));
-        prepared.push(prepare(known.place, at, row)?);
+        prepared.push(prepare(known.place, row)?);
     }
     Ok((series, prepared))
 }
 
-/// The first and last instant that an observation tells a price for.
-fn span(observation: &Observation<'_>) -> (Time, Time) {
-    observation.slot.map_or((observation.observed_at, observation.observed_at), |slot| (slot.start, slot.end))
-}
-
-fn prepare(place: usize, at: Time, row: &HistoryRow<'_>) -> Result<Prepared> {
-    let o = row.observation;
-    let text = o.price.to_string();
+fn prepare(place: usize, row: &HistoryRow<'_>) -> Result<Prepared> {
+    let text = row.observation.price.to_string();
     let value = text.parse::<f64>().map_err(|_| Error::Storage(format!("{text} is not a price")))?;
-    Ok(Prepared {
-        place,
-        at,
-        observed_at: o.observed_at,
-        offset: row.offset,
-        price: o.price,
-        base: o.base,
-        text,
-        value,
-        length: o.slot.map(|slot| slot.end.since(slot.start)),
-        changed: false,
-        current: true,
-    })
+    Ok(Prepared::of(place, row, (text, value)))
 }
 
 /// Finds or makes a series in the database, and gives it the labels of the observation.
@@ -104,6 +98,8 @@ async fn find(tx: &mut Tx, writer: &mut HistoryWriter, o: &Observation<'_>) -> R
         section: section(o).into(),
         batch: 0,
         place: 0,
+        last: None,
+        under: (0, 0),
     })
 }
 

@@ -1,19 +1,14 @@
 //! The life of alerts in the outbox.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::borrow::Cow;
 use std::time::Duration;
 
-use common::{LIFE, START, monitor, place, price, writing};
+use super::common::{Bed, LIFE, START, monitor, place, price, writing};
 use pricemonitor_model::{
     Alert, AlertId, Coordinates, Labels, Observation, PriceKind, SeriesKey, Severity, Side, Slot, Time,
     Transition,
 };
 use pricemonitor_store::query::{AlertRow, Filter};
-use pricemonitor_store::{Claim, Database, DeliveryEnd, Error};
-use sqlx::Connection;
+use pricemonitor_store::{Claim, Database, DeliveryEnd, Error, Pending};
 
 fn alert(n: u64) -> Alert<'static> {
     let series = SeriesKey { source: "s".into(), item: "i".into(), kind: PriceKind::Total };
@@ -56,6 +51,16 @@ async fn accept(db: &Database, claim: &mut Claim, alerts: &[(u64, &[&str])], nex
     db.accept_alerts(claim, LIFE, 0, &alerts, next, START).await.unwrap()
 }
 
+/// Accepts so many alerts; their ids in order.
+pub async fn accepted(db: &Database, count: u64) -> Vec<String> {
+    let mut claim = claim(db).await;
+    let all: Vec<(u64, &[&str])> = (0..count).map(|n| (n, &[][..])).collect();
+    assert_eq!(accept(db, &mut claim, &all, count).await, count);
+    let mut ids: Vec<String> = (0..count).map(|n| alert(n).id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
 async fn due(db: &Database, channel: &str, now: Time) -> Vec<u64> {
     let due = db.due(&monitor("m"), channel, now, 100).await.unwrap().pending;
     due.into_iter().map(|pending| pending.alert.coordinates.offset).collect()
@@ -67,9 +72,8 @@ async fn states(db: &Database) -> Vec<(String, u32, Option<String>)> {
     states.map(|state| (state.state, state.attempts, state.reason)).collect()
 }
 
-#[tokio::test]
-async fn an_alert_is_accepted_once_whatever_is_replayed() {
-    let place = place().await;
+pub async fn an_alert_is_accepted_once_whatever_is_replayed<B: Bed>() {
+    let place = place::<B>().await;
     let mut first = claim(&place.db).await;
     assert_eq!(accept(&place.db, &mut first, &[(1, &["a"]), (2, &["a", "b"]), (3, &[])], 3).await, 3);
     assert_eq!(accept(&place.db, &mut first, &[(2, &["a", "b"]), (4, &["b"])], 4).await, 1);
@@ -89,9 +93,8 @@ async fn an_alert_is_accepted_once_whatever_is_replayed() {
     assert_eq!(counts, [("a", 2), ("b", 2)]);
 }
 
-#[tokio::test]
-async fn what_is_due_is_the_alert_as_it_was() {
-    let place = place().await;
+pub async fn what_is_due_is_the_alert_as_it_was<B: Bed>() {
+    let place = place::<B>().await;
     let mut claim = claim(&place.db).await;
     accept(&place.db, &mut claim, &[(1, &["a"])], 1).await;
     let due = place.db.due(&monitor("m"), "a", START, 10).await.unwrap().pending;
@@ -102,21 +105,43 @@ async fn what_is_due_is_the_alert_as_it_was() {
     assert!(place.db.due(&monitor("m"), "a", START, 0).await.unwrap().pending.is_empty());
 }
 
-#[tokio::test]
-async fn a_delivery_ends_once() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn an_arrival_and_the_attempt_that_follows_it_are_written_in_one_step<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a", "b"]), (2, &["a", "b"]), (3, &["a"])], 3).await;
+    let id = |n| vec![alert(n).id];
+    db.attempting(&m, "a", &id(1), START).await.unwrap();
+    db.delivered(&m, "a", &id(1), Some("msg-1"), &id(2), START).await.unwrap();
+    let told = |pending: Vec<Pending>| -> Vec<_> {
+        pending.into_iter().map(|one| (one.alert.id, one.attempts, one.maybe_sent)).collect()
+    };
+    assert_eq!(
+        told(db.due(&m, "a", START, 10).await.unwrap().pending),
+        [(alert(2).id, 1, true), (alert(3).id, 0, false)],
+        "the second one may have been sent, the third was not touched"
+    );
+    assert_eq!(
+        told(db.due(&m, "b", START, 10).await.unwrap().pending),
+        [(alert(1).id, 0, false), (alert(2).id, 0, false)],
+        "another channel is another matter"
+    );
+}
+
+pub async fn a_delivery_ends_once<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"]), (4, &["a"])], 4).await;
     let id = |n| vec![alert(n).id];
-    db.delivered(&m, "a", &id(1), Some("msg-1"), START).await.unwrap();
+    db.delivered(&m, "a", &id(1), Some("msg-1"), &[], START).await.unwrap();
     db.finish(&m, "a", &id(2), DeliveryEnd::Stale, "too old", START).await.unwrap();
     db.finish(&m, "a", &id(3), DeliveryEnd::Refused, "400: no", START).await.unwrap();
     db.finish(&m, "a", &id(4), DeliveryEnd::Gone, "404", START).await.unwrap();
     // What ended stays as it is.
     for n in 1..=4 {
         db.failed(&m, "a", &id(n), "too late", START, true).await.unwrap();
-        db.delivered(&m, "a", &id(n), None, START).await.unwrap();
+        db.delivered(&m, "a", &id(n), None, &[], START).await.unwrap();
     }
     let reason = |text: &str| Some(text.to_owned());
     assert_eq!(
@@ -132,9 +157,8 @@ async fn a_delivery_ends_once() {
     assert!(db.pending_counts(&m).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_failed_attempt_comes_back_when_its_time_has_come() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn a_failed_attempt_comes_back_when_its_time_has_come<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a", "b"])], 1).await;
@@ -150,9 +174,8 @@ async fn a_failed_attempt_comes_back_when_its_time_has_come() {
     assert_eq!(states(db).await[0], ("pending".to_owned(), 2, Some("no answer".to_owned())));
 }
 
-#[tokio::test]
-async fn a_crash_between_sending_and_writing_down_is_known() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn a_crash_between_sending_and_writing_down_is_known<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"])], 1).await;
@@ -162,13 +185,12 @@ async fn a_crash_between_sending_and_writing_down_is_known() {
     let pending = db.due(&m, "a", START, 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, true));
     db.attempting(&m, "a", &ids, START).await.unwrap();
-    db.delivered(&m, "a", &ids, None, START).await.unwrap();
+    db.delivered(&m, "a", &ids, None, &[], START).await.unwrap();
     assert_eq!(states(db).await, [("ok".to_owned(), 2, None)]);
 }
 
-#[tokio::test]
-async fn one_sender_has_a_channel() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn one_sender_has_a_channel<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     drop(claim(db).await);
     assert!(db.lease(&m, "a", "one", START, 10_000).await.unwrap());
@@ -181,9 +203,8 @@ async fn one_sender_has_a_channel() {
     assert!(!db.lease(&monitor("nobody"), "a", "one", START, 10_000).await.unwrap());
 }
 
-#[tokio::test]
-async fn alerts_are_listed_by_page_and_filter_with_their_series() {
-    let place = place().await;
+pub async fn alerts_are_listed_by_page_and_filter_with_their_series<B: Bed>() {
+    let place = place::<B>().await;
     let db = &place.db;
     let mut claim = claim(db).await;
     let numbers: Vec<(u64, &[&str])> = (0..10).map(|n| (n, &["a"] as &[&str])).collect();
@@ -214,9 +235,8 @@ async fn alerts_are_listed_by_page_and_filter_with_their_series() {
     assert_eq!(known[0].series, line.series);
 }
 
-#[tokio::test]
-async fn an_alert_on_a_slot_stands_at_the_slot() {
-    let place = place().await;
+pub async fn an_alert_on_a_slot_stands_at_the_slot<B: Bed>() {
+    let place = place::<B>().await;
     let mut claim = claim(&place.db).await;
     let slot = Slot { start: START.plus(7_200_000), end: START.plus(10_800_000) };
     let labels = Labels::new().with("area", "FI");
@@ -229,9 +249,8 @@ async fn an_alert_on_a_slot_stands_at_the_slot() {
     assert!(found[0].deliveries.is_empty());
 }
 
-#[tokio::test]
-async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"])], 2).await;
@@ -243,16 +262,12 @@ async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once() {
     assert_eq!(due(db, "a", START.plus(3_600_000)).await, [1, 2]);
 }
 
-#[tokio::test]
-async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"])], 3).await;
-    let options =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(place.folder.path().join("data/prices.sqlite"));
-    let mut file = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-    sqlx::query("UPDATE price_drop_alerts SET alert = '{' WHERE seq = 2").execute(&mut file).await.unwrap();
+    place.bed.sql("UPDATE price_drop_alerts SET alert = '{' WHERE seq = 2").await;
     let found = db.due(&m, "a", START, 10).await.unwrap();
     let offsets: Vec<u64> = found.pending.iter().map(|pending| pending.alert.coordinates.offset).collect();
     assert_eq!(offsets, [1, 3]);
@@ -265,9 +280,8 @@ async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others() {
     assert_eq!(states(db).await[1].0, "refused", "the page still lists it");
 }
 
-#[tokio::test]
-async fn what_may_have_arrived_more_often_is_listed_so() {
-    let (place, m) = (place().await, monitor("m"));
+pub async fn what_may_have_arrived_more_often_is_listed_so<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"])], 3).await;
@@ -276,11 +290,51 @@ async fn what_may_have_arrived_more_often_is_listed_so() {
     for n in 1..=3 {
         db.attempting(&m, "a", &id(n), START).await.unwrap();
     }
-    db.delivered(&m, "a", &id(1), None, START).await.unwrap();
+    db.delivered(&m, "a", &id(1), None, &[], START).await.unwrap();
     db.attempting(&m, "a", &id(2), START).await.unwrap();
-    db.delivered(&m, "a", &id(2), None, START).await.unwrap();
+    db.delivered(&m, "a", &id(2), None, &[], START).await.unwrap();
     db.finish(&m, "a", &id(3), DeliveryEnd::Stale, "too old", START).await.unwrap();
     let rows = db.alerts(&Filter::default(), 100, None).await.unwrap();
     let maybe: Vec<bool> = rows.iter().rev().map(|row| row.deliveries[0].maybe_sent).collect();
     assert_eq!(maybe, [false, true, true]);
+}
+
+/// Two processes, each with its own connections, and one outbox.
+pub async fn processes_that_share_the_outbox_tell_each_alert_once<B: Bed>() {
+    let (place, m) = (place::<B>().await, monitor("m"));
+    let (one, two) = (place.db.clone(), place.bed.open().await);
+    let mut claim = claim(&one).await;
+    let numbers: Vec<(u64, &[&str])> = (0..40).map(|n| (n, &["a", "b"] as &[&str])).collect();
+    accept(&one, &mut claim, &numbers, 40).await;
+    let told = std::sync::Mutex::new(Vec::new());
+    let look = async |db: &Database, owner: &str, now: Time| {
+        for channel in ["a", "b"] {
+            if !db.lease(&m, channel, owner, now, 5_000).await.unwrap() {
+                continue;
+            }
+            for pending in db.due(&m, channel, now, 2).await.unwrap().pending {
+                let ids = [pending.alert.id];
+                db.attempting(&m, channel, &ids, now).await.unwrap();
+                told.lock().unwrap().push((channel, ids[0].to_string(), owner.to_owned()));
+                db.delivered(&m, channel, &ids, None, &[], now).await.unwrap();
+            }
+        }
+    };
+    // Both for a while, then the first one is gone and the second one takes over.
+    for step in 0..40 {
+        let now = START.plus(step * 1_000);
+        if step < 10 {
+            futures::join!(look(&one, "one", now), look(&two, "two", now));
+        } else {
+            look(&two, "two", now).await;
+        }
+    }
+    let mut told = told.into_inner().unwrap();
+    let all = told.len();
+    assert!(told.iter().filter(|(_, _, owner)| owner == "two").count() >= 40);
+    told.sort();
+    told.dedup_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1));
+    assert_eq!((told.len(), all), (80, 80), "each alert once on each channel");
+    assert!(one.pending_counts(&m).await.unwrap().is_empty());
+    two.close().await;
 }

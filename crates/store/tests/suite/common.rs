@@ -1,13 +1,11 @@
 //! A random history, and the answers that a look at every row gives.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pricemonitor_model::price::parse_decimal;
 use pricemonitor_model::{Incarnation, MonitorId, Observation, Slot, Time};
 use pricemonitor_store::query::Filter;
-use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter, Written};
+use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter, Result, Written};
 
 pub const LIFE: Incarnation = Incarnation(u64::MAX - 7);
 pub const HOUR: i64 = 3_600_000;
@@ -23,15 +21,29 @@ pub fn price(text: &str) -> pricemonitor_model::Decimal {
     parse_decimal(text).unwrap()
 }
 
-pub struct Place {
-    pub folder: tempfile::TempDir,
+/// Where an engine is tested.
+#[allow(async_fn_in_trait)]
+pub trait Bed: Sized {
+    /// A place that no other test uses, with nothing in it.
+    async fn fresh() -> Self;
+
+    /// Opens the database there. All see the same.
+    async fn open(&self) -> Database;
+
+    /// Does something to the tables behind the store's back.
+    async fn sql(&self, statement: &'static str);
+}
+
+/// An open database and where it is.
+pub struct Place<B> {
+    pub bed: B,
     pub db: Database,
 }
 
-pub async fn place() -> Place {
-    let folder = tempfile::tempdir().unwrap();
-    let db = Database::open_sqlite(&folder.path().join("data/prices.sqlite")).await.unwrap();
-    Place { folder, db }
+pub async fn place<B: Bed>() -> Place<B> {
+    let bed = B::fresh().await;
+    let db = bed.open().await;
+    Place { bed, db }
 }
 
 /// A monitor's writer of one partition.
@@ -53,12 +65,16 @@ pub async fn writing(db: &Database, name: &str) -> Writing {
 impl Writing {
     /// Writes the observations behind what is there, each at the next offset.
     pub async fn write(&mut self, observations: &[Observation<'_>]) -> Written {
+        self.try_write(observations).await.unwrap()
+    }
+
+    /// The same, or nothing.
+    pub async fn try_write(&mut self, observations: &[Observation<'_>]) -> Result<Written> {
         let rows = rows(observations, self.next);
         let next = self.next + observations.len() as u64;
-        let written =
-            self.db.write_history(&mut self.writer, &mut self.claim, LIFE, 0, &rows, next).await.unwrap();
+        let written = self.db.write_history(&mut self.writer, &mut self.claim, LIFE, 0, &rows, next).await?;
         self.next = next;
-        written
+        Ok(written)
     }
 }
 

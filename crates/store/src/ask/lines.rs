@@ -3,49 +3,19 @@
 use ahash::{HashMap, HashSet};
 use pricemonitor_model::{Millis, Time};
 
-use sqlx::Row as _;
-
-use super::super::Tx;
-use super::super::failure::failure;
-use crate::error::Result;
 use crate::query::Point;
 
 /// A series with all that it can be called by.
 #[derive(Clone, Debug)]
-pub(super) struct Described {
-    pub(super) id: i64,
-    pub(super) monitor: String,
-    pub(super) source: String,
-    pub(super) item: String,
-    pub(super) event: String,
-    pub(super) section: String,
-    pub(super) unit: String,
-    pub(super) schedule: bool,
-}
-
-/// The series of `ids` (a JSON list), in the order of the list.
-pub(super) async fn describe(tx: &mut Tx, ids: &str) -> Result<Vec<Described>> {
-    let rows = sqlx::query(
-        "SELECT s.id, m.monitor, s.source, s.item, e.event, s.section, s.unit, s.schedule
-         FROM json_each(?1) j CROSS JOIN series s ON s.id = j.value
-         JOIN events e ON e.id = s.event JOIN monitors m ON m.id = s.monitor
-         ORDER BY j.key",
-    )
-    .bind(ids)
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(|error| failure("cannot read the series", &error))?;
-    let described = |row: &sqlx::sqlite::SqliteRow| Described {
-        id: row.get(0),
-        monitor: row.get(1),
-        source: row.get(2),
-        item: row.get(3),
-        event: row.get(4),
-        section: row.get(5),
-        unit: row.get(6),
-        schedule: row.get(7),
-    };
-    Ok(rows.iter().map(described).collect())
+pub(crate) struct Described {
+    pub(crate) id: i64,
+    pub(crate) monitor: String,
+    pub(crate) source: String,
+    pub(crate) item: String,
+    pub(crate) event: String,
+    pub(crate) section: String,
+    pub(crate) unit: String,
+    pub(crate) schedule: bool,
 }
 
 /// Widths of buckets that people can read, up to a day; above, whole days.

@@ -1,18 +1,13 @@
 //! Opening, migrating, forgetting.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::{DAY, HOUR, LIFE, Rng, START, judge, monitor, observations, place, writing};
-use pricemonitor_model::{Observation, Time};
+use super::common::{Bed, DAY, HOUR, LIFE, Rng, START, judge, monitor, observations, place, rows, writing};
+use pricemonitor_model::{MonitorId, Observation, Time};
 use pricemonitor_store::query::Filter;
-use pricemonitor_store::{Database, Error, Maintained};
-use sqlx::Connection as _;
+use pricemonitor_store::{Database, Error, HistoryWriter, Maintained, Removed};
 
-async fn count(db: &Database, filter: &Filter) -> u64 {
+pub async fn count(db: &Database, filter: &Filter) -> u64 {
     let mut rows = 0;
     let each = |_| {
         rows += 1;
@@ -22,9 +17,8 @@ async fn count(db: &Database, filter: &Filter) -> u64 {
     rows
 }
 
-#[tokio::test]
-async fn what_is_older_than_the_retention_goes_whole_hours_at_a_time() {
-    let place = place().await;
+pub async fn what_is_older_than_the_retention_goes_whole_hours_at_a_time<B: Bed>() {
+    let place = place::<B>().await;
     let mut histories = Vec::new();
     for (name, retention) in [("m0", 2 * DAY), ("m1", 300 * DAY)] {
         let mut writer = writing(&place.db, name).await;
@@ -44,7 +38,8 @@ async fn what_is_older_than_the_retention_goes_whole_hours_at_a_time() {
     assert!(gone > 100);
     let done = place.db.maintain(now).await.unwrap();
     assert_eq!((done.rows, done.alerts), (gone, 0));
-    assert_eq!(place.db.maintain(now).await.unwrap(), Maintained::default(), "nothing is left to do");
+    let nothing = Maintained { unsorted: done.unsorted, ..Maintained::default() };
+    assert_eq!(place.db.maintain(now).await.unwrap(), nothing, "nothing is left to do");
 
     let of = |name: &str| Filter { monitor: Some(format!("default.{name}")), ..Filter::default() };
     assert_eq!(count(&place.db, &of("m0")).await, short.len() as u64 - gone);
@@ -58,9 +53,8 @@ async fn what_is_older_than_the_retention_goes_whole_hours_at_a_time() {
     assert_eq!(facets.monitors[0].from, kept(short).iter().map(|row| row.at).min());
 }
 
-#[tokio::test]
-async fn a_writer_that_remembers_a_deleted_series_finds_a_new_one() {
-    let place = place().await;
+pub async fn a_writer_that_remembers_a_deleted_series_finds_a_new_one<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let old = observations(&mut Rng(8), 50, false);
     writer.write(&old).await;
@@ -77,9 +71,8 @@ async fn a_writer_that_remembers_a_deleted_series_finds_a_new_one() {
     assert_eq!(place.db.facets().await.unwrap().monitors[0].events.len(), 3);
 }
 
-#[tokio::test]
-async fn old_alerts_go_but_not_those_somebody_waits_for() {
-    let place = place().await;
+pub async fn old_alerts_go_but_not_those_somebody_waits_for<B: Bed>() {
+    let place = place::<B>().await;
     let id = monitor("m");
     place.db.register(&id, Duration::from_secs(3600), START).await.unwrap();
     let mut claim = place.db.claim(&id, "alerts", 0).await.unwrap();
@@ -99,83 +92,82 @@ async fn old_alerts_go_but_not_those_somebody_waits_for() {
         })
         .collect();
     place.db.accept_alerts(&mut claim, LIFE, 0, &alerts, 3, START).await.unwrap();
-    place.db.delivered(&id, "a", &[alerts[1].0.id.clone()], None, START).await.unwrap();
+    place.db.delivered(&id, "a", &[alerts[1].0.id.clone()], None, &[], START).await.unwrap();
     assert_eq!(place.db.maintain(START.plus(HOUR)).await.unwrap().alerts, 0);
     assert_eq!(place.db.maintain(START.plus(HOUR + 1)).await.unwrap().alerts, 2);
     let left = place.db.alerts(&Filter::default(), 10, None).await.unwrap();
     assert_eq!((left.len(), &left[0].id), (1, &format!("{:032x}", 2)));
 }
 
-#[tokio::test]
-async fn a_database_is_opened_again_and_again_and_beside_another() {
-    let place = place().await;
-    writing(&place.db, "m").await.write(&observations(&mut Rng(1), 20, true)).await;
-    let path = place.folder.path().join("data/prices.sqlite");
-    for _ in 0..3 {
-        let beside = Database::open_sqlite(&path).await.unwrap();
-        assert_eq!(count(&beside, &Filter::default()).await, 20);
-        beside.close().await;
-    }
-    place.db.close().await;
-    let error = place.db.cursor().await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot read the database: it is closed");
-}
-
-#[tokio::test]
-async fn many_may_open_a_new_database_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("prices.sqlite");
-    let opened = futures::future::join_all((0..4).map(|_| Database::open_sqlite(&path))).await;
-    for db in opened {
-        db.unwrap().facets().await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_newer_schema_is_refused_with_a_sentence() {
-    let place = place().await;
-    let path = place.folder.path().join("data/prices.sqlite");
-    place.db.close().await;
-    let mut raw = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9001, 'from the future', 1, x'00', 0)",
-    )
-    .execute(&mut raw)
-    .await
-    .unwrap();
-    raw.close().await.unwrap();
-    let error = Database::open_sqlite(&path).await.unwrap_err();
-    assert!(matches!(&error, Error::Newer(_)), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("schema version 9001, written by a newer PriceMonitor"), "{text}");
-}
-
-#[tokio::test]
-async fn what_cannot_be_opened_is_said_in_a_sentence() {
-    let folder = tempfile::tempdir().unwrap();
-    let text = folder.path().join("notes.txt");
-    std::fs::write(&text, "these are notes, not a database, and there are many of them\n".repeat(50))
-        .unwrap();
-    let error = Database::open_sqlite(&text).await.unwrap_err().to_string();
-    assert!(error.ends_with("it is not a SQLite database"), "{error}");
-    let below = text.join("prices.sqlite");
-    let error = Database::open_sqlite(&below).await.unwrap_err().to_string();
-    assert!(error.starts_with("cannot make the folder"), "{error}");
-    let error = Database::open_sqlite(folder.path()).await.unwrap_err().to_string();
-    assert!(error.contains("check that the folder exists and may be written"), "{error}");
-}
-
 /// Prices at the ends of time are kept like others.
-#[tokio::test]
-async fn the_ends_of_time_are_instants_too() {
-    let place = place().await;
+pub async fn the_ends_of_time_are_instants_too<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
-    let at = |time| Observation::new("s", "i", common::price("1"), "USD", time);
+    let at = |time| Observation::new("s", "i", super::common::price("1"), "USD", time);
     writer.write(&[at(Time::MIN), at(Time::from_millis(-1)), at(Time::MAX)]).await;
     assert_eq!(place.db.statistics(&Filter::default()).await.unwrap().observations, 3);
     assert_eq!(count(&place.db, &Filter::default()).await, 3);
     let history = place.db.history(&Filter::default(), 1, 2).await.unwrap();
     assert!(history.lines[0].points.len() <= 2);
     assert!(!place.db.hour_profile(&Filter::default(), "Asia/Kathmandu").await.unwrap().is_empty());
+}
+
+pub async fn a_removed_monitor_leaves_nothing_and_the_others_alone<B: Bed>() {
+    let place = place::<B>().await;
+    let history = observations(&mut Rng(3), 300, true);
+    // The same name in two namespaces: two monitors that share nothing.
+    let (gone, stays) = (MonitorId::new(Some("a"), "m"), MonitorId::new(Some("b"), "m"));
+    let mut writers = Vec::new();
+    for id in [&gone, &stays] {
+        let key = place.db.register(id, Duration::from_secs(365 * 86_400), START).await.unwrap();
+        let mut claim = place.db.claim(id, "history", 0).await.unwrap();
+        assert_eq!(claim.position, None);
+        let mut writer = HistoryWriter::new(key);
+        let rows = rows(&history, 0);
+        place.db.write_history(&mut writer, &mut claim, LIFE, 0, &rows, 300).await.unwrap();
+        writers.push((writer, claim));
+        let mut claim = place.db.claim(id, "alerts", 0).await.unwrap();
+        let json = format!(
+            r#"{{"id":"{:032x}","monitor":"{id}","rule":"r","transition":"firing","severity":"info","source":"s",
+            "item":"i","price":"1","currency":"USD","observed_at":"{START}","summary":"x",
+            "coordinates":{{"incarnation":1,"partition":0,"offset":0}}}}"#,
+            writers.len()
+        );
+        let alert = serde_json::from_str::<pricemonitor_model::Alert<'_>>(&json).unwrap().into_owned();
+        place
+            .db
+            .accept_alerts(&mut claim, LIFE, 0, &[(alert, vec!["c".to_owned()])], 1, START)
+            .await
+            .unwrap();
+        assert!(place.db.lease(id, "c", "me", START, 1_000).await.unwrap());
+    }
+    place.db.maintain(START.plus(2 * DAY)).await.unwrap();
+    let of = |id: &MonitorId| Filter { monitor: Some(id.to_string()), ..Filter::default() };
+    let before = place.db.statistics(&of(&stays)).await.unwrap();
+    let removed = place.db.remove(&gone).await.unwrap();
+    assert_eq!((removed.rows, removed.alerts), (300, 1));
+    assert!(removed.series > 0);
+    assert_eq!(
+        place.db.remove(&gone).await.unwrap(),
+        Removed::default(),
+        "a monitor that is gone is no error"
+    );
+
+    let facets = place.db.facets().await.unwrap();
+    assert_eq!(facets.monitors.iter().map(|m| m.monitor.as_str()).collect::<Vec<_>>(), ["b.m"]);
+    assert_eq!(place.db.statistics(&of(&gone)).await.unwrap(), Default::default());
+    assert_eq!(place.db.statistics(&of(&stays)).await.unwrap(), before);
+    assert_eq!(count(&place.db, &Filter::default()).await, 300);
+    assert_eq!(place.db.pending_counts(&stays).await.unwrap().len(), 1);
+    // A worker that did not hear of it writes nothing more, the other one goes on.
+    let rows = rows(&history, 300);
+    let results = writers
+        .iter_mut()
+        .map(async |(writer, claim)| place.db.write_history(writer, claim, LIFE, 0, &rows, 600).await);
+    let mut results = futures::future::join_all(results).await;
+    assert_eq!(results.pop().unwrap().unwrap().rows, 300);
+    assert!(matches!(results.pop().unwrap(), Err(Error::Fenced(_))));
+    // It may come back, and begins anew.
+    place.db.register(&gone, Duration::from_secs(60), START).await.unwrap();
+    assert_eq!(place.db.claim(&gone, "history", 0).await.unwrap().position, None);
 }

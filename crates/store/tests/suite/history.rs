@@ -1,12 +1,8 @@
 //! Every raw record has its row exactly once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::{LIFE, Rng, START, judge, monitor, observations, place, price, rows, writing};
+use super::common::{Bed, LIFE, Rng, START, judge, monitor, observations, place, price, rows, writing};
 use pricemonitor_model::{Incarnation, Observation, Slot};
 use pricemonitor_store::query::{ExportRow, Filter};
 use pricemonitor_store::{Database, Error, HistoryWriter, Written};
@@ -21,9 +17,8 @@ async fn exported(db: &Database) -> Vec<ExportRow> {
     found
 }
 
-#[tokio::test]
-async fn a_replayed_batch_is_counted_and_not_written_again() {
-    let place = place().await;
+pub async fn a_replayed_batch_is_counted_and_not_written_again<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(1), 100, true);
     let mut writer = writing(&place.db, "m").await;
     let rows = rows(&history, 0);
@@ -43,9 +38,8 @@ async fn a_replayed_batch_is_counted_and_not_written_again() {
     assert_eq!(late, Written { rows: 0, duplicates: 100 });
 }
 
-#[tokio::test]
-async fn an_owner_that_was_replaced_writes_nothing() {
-    let place = place().await;
+pub async fn an_owner_that_was_replaced_writes_nothing<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(2), 30, false);
     let rows = rows(&history, 0);
     let mut zombie = writing(&place.db, "m").await;
@@ -61,9 +55,8 @@ async fn an_owner_that_was_replaced_writes_nothing() {
     assert_eq!(exported(&place.db).await.len(), 30);
 }
 
-#[tokio::test]
-async fn another_life_of_the_topic_is_not_taken_for_this_one() {
-    let place = place().await;
+pub async fn another_life_of_the_topic_is_not_taken_for_this_one<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(3), 5, false);
     let mut writer = writing(&place.db, "m").await;
     writer.write(&history).await;
@@ -76,9 +69,8 @@ async fn another_life_of_the_topic_is_not_taken_for_this_one() {
     assert_eq!(exported(&place.db).await.len(), 5);
 }
 
-#[tokio::test]
-async fn a_batch_out_of_order_is_refused_whole() {
-    let place = place().await;
+pub async fn a_batch_out_of_order_is_refused_whole<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(4), 3, false);
     let mut writer = writing(&place.db, "m").await;
     let mut rows = rows(&history, 0);
@@ -92,9 +84,8 @@ async fn a_batch_out_of_order_is_refused_whole() {
     assert_eq!(place.db.claim(&monitor("m"), "history", 0).await.unwrap().position, None);
 }
 
-#[tokio::test]
-async fn ticks_alone_move_the_position() {
-    let place = place().await;
+pub async fn ticks_alone_move_the_position<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let written = place.db.write_history(&mut writer.writer, &mut writer.claim, LIFE, 0, &[], 7).await;
     assert_eq!(written.unwrap(), Written::default());
@@ -103,11 +94,10 @@ async fn ticks_alone_move_the_position() {
 }
 
 /// The same history in any batches, with writers made anew and the file opened anew, is the same database.
-#[tokio::test]
-async fn what_changed_is_known_across_batches_and_restarts() {
+pub async fn what_changed_is_known_across_batches_and_restarts<B: Bed>() {
     for seed in 0..5 {
         let mut rng = Rng(100 + seed);
-        let mut place = place().await;
+        let mut place = place::<B>().await;
         let history = observations(&mut rng, 300, true);
         let mut writer = writing(&place.db, "m").await;
         let mut rest = &history[..];
@@ -117,8 +107,7 @@ async fn what_changed_is_known_across_batches_and_restarts() {
             rest = behind;
             if rng.one_in(4) {
                 place.db.close().await;
-                let path = place.folder.path().join("data/prices.sqlite");
-                place.db = Database::open_sqlite(&path).await.unwrap();
+                place.db = place.bed.open().await;
                 writer = writing(&place.db, "m").await;
             }
         }
@@ -128,9 +117,8 @@ async fn what_changed_is_known_across_batches_and_restarts() {
     }
 }
 
-#[tokio::test]
-async fn a_change_of_unit_starts_anew_and_equal_prices_are_equal_however_written() {
-    let place = place().await;
+pub async fn a_change_of_unit_starts_anew_and_equal_prices_are_equal_however_written<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let seen = |text: &str, unit: &'static str, at: i64| {
         let mut o = Observation::new("s", "i", price(text), "EUR", START.plus(at));
@@ -147,9 +135,8 @@ async fn a_change_of_unit_starts_anew_and_equal_prices_are_equal_however_written
     assert_eq!(digits, ["2879.2", "2879.20", "287.92", "2879.21"]);
 }
 
-#[tokio::test]
-async fn a_revised_slot_counts_by_its_latest_price() {
-    let place = place().await;
+pub async fn a_revised_slot_counts_by_its_latest_price<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let slot = |text: &str, at: i64| {
         let mut o = Observation::new("spot", "FI", price(text), "EUR", START.plus(at));
@@ -172,9 +159,8 @@ async fn a_revised_slot_counts_by_its_latest_price() {
     assert_eq!(found.last_observed, Some(START.plus(30)));
 }
 
-#[tokio::test]
-async fn labels_that_change_move_the_series() {
-    let place = place().await;
+pub async fn labels_that_change_move_the_series<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let seen = |event: &'static str, at: i64| {
         let mut o = Observation::new("s", "i", price("1"), "USD", START.plus(at));
@@ -188,9 +174,8 @@ async fn labels_that_change_move_the_series() {
     assert_eq!(place.db.statistics(&of("old")).await.unwrap().observations, 0);
 }
 
-#[tokio::test]
-async fn hostile_texts_come_back_as_they_were() {
-    let place = place().await;
+pub async fn hostile_texts_come_back_as_they_were<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let texts = [
         "'; DROP TABLE series; --".to_owned(),
@@ -231,9 +216,8 @@ async fn hostile_texts_come_back_as_they_were() {
     assert_eq!(place.db.history(&Filter::default(), 50, 50).await.unwrap().matched, texts.len() as u64);
 }
 
-#[tokio::test]
-async fn the_largest_and_smallest_numbers_are_exact() {
-    let place = place().await;
+pub async fn the_largest_and_smallest_numbers_are_exact<B: Bed>() {
+    let place = place::<B>().await;
     let mut writer = writing(&place.db, "m").await;
     let texts = ["1000000000000.000000001", "-1000000000000", "0.000000001", "0", "-0.00", "12345678.90"];
     let history: Vec<Observation<'static>> = texts
@@ -252,9 +236,8 @@ async fn the_largest_and_smallest_numbers_are_exact() {
 }
 
 /// A future that is dropped half-way leaves nothing behind, also not in the writer's memory.
-#[tokio::test]
-async fn a_write_that_is_given_up_leaves_no_trace() {
-    let place = place().await;
+pub async fn a_write_that_is_given_up_leaves_no_trace<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(9), 2_000, true);
     let rows = rows(&history, 0);
     let mut writer = writing(&place.db, "m").await;
@@ -277,9 +260,8 @@ async fn a_write_that_is_given_up_leaves_no_trace() {
     assert_eq!(place.db.statistics(&Filter::default()).await.unwrap().changes, changes as u64);
 }
 
-#[tokio::test]
-async fn monitors_and_partitions_stand_for_themselves() {
-    let place = place().await;
+pub async fn monitors_and_partitions_stand_for_themselves<B: Bed>() {
+    let place = place::<B>().await;
     let history = observations(&mut Rng(6), 10, false);
     let rows = rows(&history, 0);
     for name in ["a", "b"] {

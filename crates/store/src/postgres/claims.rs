@@ -1,0 +1,82 @@
+//! Positions, and who owns them.
+
+use pricemonitor_model::{Incarnation, MonitorId, Time};
+use sqlx::{PgConnection, Row as _};
+
+use super::Postgres;
+use super::failure::failure;
+use super::values::Stamp;
+use crate::claim::{Claim, number};
+use crate::error::{Error, Result};
+
+/// What a writer needs to know for its transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Rows in hours before this instant mark their hour as stale.
+    pub(super) closing: Time,
+    /// Deletions of series so far.
+    pub(super) generation: i64,
+}
+
+impl Postgres {
+    pub(crate) async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
+        // Waits for a batch that is under way: it was written by the owner it belongs to.
+        let row = sqlx::query(
+            "INSERT INTO sink_offsets AS o (monitor, sink, partition, owner_epoch, rows)
+             SELECT id, $2, $3, 1, 0 FROM monitors WHERE monitor = $1
+             ON CONFLICT (monitor, sink, partition) DO UPDATE SET owner_epoch = o.owner_epoch + 1
+             RETURNING id, owner_epoch, incarnation, next_offset",
+        )
+        .bind(monitor.as_str())
+        .bind(sink)
+        .bind(i64::from(partition))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| failure("cannot claim a position", &error))?;
+        let Some(row) = row else {
+            return Err(Error::Storage(format!("the monitor {monitor} is not registered in the database")));
+        };
+        let (incarnation, next): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
+        Ok(Claim {
+            epoch: row.get(1),
+            position: incarnation.zip(next).map(|(life, next)| (Incarnation(life as u64), next as u64)),
+            id: row.get::<i32, _>(0).into(),
+            name: format!("{sink} of {monitor}"),
+            partition,
+        })
+    }
+}
+
+/// Moves the position on inside the transaction, if it is still this claim's. `span` is the stretch of time
+/// that the rows tell prices for.
+pub(super) async fn advance(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    incarnation: Incarnation,
+    next_offset: u64,
+    rows: u64,
+    span: Option<(Time, Time)>,
+) -> Result<Standing> {
+    let expected = claim.position.map(|(_, next)| number(next)).transpose()?;
+    let row = sqlx::query(
+        "UPDATE sink_offsets o
+         SET incarnation = $4, next_offset = $5, rows = o.rows + $6,
+             first_at = least(o.first_at, $7), last_at = greatest(o.last_at, $8)
+         FROM housekeeping h
+         WHERE o.id = $1 AND o.owner_epoch = $2 AND o.next_offset IS NOT DISTINCT FROM $3
+         RETURNING h.hours_closing, h.series_generation",
+    )
+    .bind(claim.id)
+    .bind(claim.epoch)
+    .bind(expected)
+    .bind(incarnation.0 as i64)
+    .bind(number(next_offset)?)
+    .bind(number(rows)?)
+    .bind(span.map(|(first, _)| Stamp(first)))
+    .bind(span.map(|(_, last)| Stamp(last)))
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(|error| failure("cannot store the position", &error))?;
+    let row = row.ok_or_else(|| claim.fenced())?;
+    Ok(Standing { closing: row.get::<Stamp, _>(0).0, generation: row.get(1) })
+}

@@ -1,0 +1,238 @@
+//! Alerts on their way to the channels.
+
+use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::Postgres;
+use super::failure::failure;
+use super::values::{Stamp, stored};
+use crate::error::Result;
+use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
+
+/// The deliveries of some alerts (`$3`) on one channel of one monitor that are still open.
+const OPEN: &str =
+    "monitor = (SELECT id FROM monitors WHERE monitor = $1) AND channel = $2 AND state = 'pending'
+    AND alert IN (SELECT seq FROM price_drop_alerts WHERE id = ANY($3))";
+/// A message with them is about to be sent, at `$4`. One that was under way already may have arrived.
+const UNDER_WAY: &str =
+    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = $4";
+const UNWRITTEN: &str = "cannot write down a delivery";
+
+fn texts(ids: &[AlertId]) -> Vec<&str> {
+    ids.iter().map(AlertId::as_str).collect()
+}
+
+impl Postgres {
+    pub(crate) async fn due(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        now: Time,
+        limit: usize,
+    ) -> Result<Due> {
+        let rows = sqlx::query(
+            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0, a.id
+             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
+             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = $1)
+               AND d.channel = $2 AND (d.next_attempt <= $3 OR d.next_attempt > $5)
+             ORDER BY d.alert LIMIT $4",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(Stamp(now))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(Stamp(now.plus(LONGEST_WAIT)))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| failure("cannot read the outbox", &error))?;
+        let mut due = Due::default();
+        for row in &rows {
+            match serde_json::from_str::<Alert<'_>>(row.get(0)) {
+                Ok(alert) => due.pending.push(Pending {
+                    alert: alert.into_owned(),
+                    attempts: u32::try_from(row.get::<i64, _>(1)).unwrap_or(u32::MAX),
+                    accepted_at: row.get::<Stamp, _>(2).0,
+                    maybe_sent: row.get(3),
+                }),
+                // One that makes no sense must not keep the others of its channel waiting.
+                Err(error) => due.unreadable.push(Unreadable {
+                    id: AlertId::stored(row.get(4)),
+                    reason: format!("the stored alert cannot be read: {error}"),
+                }),
+            }
+        }
+        Ok(due)
+    }
+
+    pub(crate) async fn attempting(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        now: Time,
+    ) -> Result<()> {
+        let set = format!("{UNDER_WAY} WHERE $5::text IS NULL AND $6 = 0 AND");
+        self.settle(&set, monitor, channel, ids, (now, None, false)).await
+    }
+
+    pub(crate) async fn delivered(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        message_id: Option<&str>,
+        next: &[AlertId],
+        now: Time,
+    ) -> Result<()> {
+        // One round trip and one commit for each message: this is what a busy channel waits for.
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "WITH arrived AS (
+                 UPDATE alert_deliveries SET state = 'ok', attempts = attempts + 1 - under_way, under_way = 0,
+                     reason = NULL, finished_at = $4, message_id = $5
+                 WHERE {OPEN})
+             UPDATE alert_deliveries SET {UNDER_WAY} WHERE {}",
+            OPEN.replace("$3", "$6")
+        )))
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(texts(ids))
+        .bind(Stamp(now))
+        .bind(message_id.map(stored))
+        .bind(texts(next))
+        .execute(&self.pool)
+        .await
+        .map_err(|error| failure(UNWRITTEN, &error))?;
+        Ok(())
+    }
+
+    pub(crate) async fn failed(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        reason: &str,
+        next_attempt: Time,
+        ambiguous: bool,
+    ) -> Result<()> {
+        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = $4, reason = $5,
+                   maybe_sent = maybe_sent + $6 WHERE";
+        self.settle(set, monitor, channel, ids, (next_attempt, Some(reason), ambiguous)).await
+    }
+
+    pub(crate) async fn finish(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        end: DeliveryEnd,
+        reason: &str,
+        now: Time,
+    ) -> Result<()> {
+        // What is stale was not tried; what is refused or gone was.
+        let set = match end {
+            DeliveryEnd::Stale => {
+                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = $4,
+                 reason = $5 WHERE $6 = 0 AND"
+            }
+            DeliveryEnd::Refused => {
+                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $4,
+                 reason = $5 WHERE $6 = 0 AND"
+            }
+            DeliveryEnd::Gone => {
+                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $4,
+                 reason = $5 WHERE $6 = 0 AND"
+            }
+        };
+        self.settle(set, monitor, channel, ids, (now, Some(reason), false)).await
+    }
+
+    /// Changes the open deliveries of `ids`: `set` is one of the texts in this file, with `$4` to `$6` for
+    /// the `values`.
+    async fn settle(
+        &self,
+        set: &str,
+        monitor: &MonitorId,
+        channel: &str,
+        ids: &[AlertId],
+        (time, text, ambiguous): (Time, Option<&str>, bool),
+    ) -> Result<()> {
+        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+            .bind(monitor.as_str())
+            .bind(channel)
+            .bind(texts(ids))
+            .bind(Stamp(time))
+            .bind(text.map(stored))
+            .bind(i64::from(ambiguous))
+            .execute(&self.pool)
+            .await
+            .map_err(|error| failure(UNWRITTEN, &error))?;
+        Ok(())
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        monitor: &MonitorId,
+        channel: &str,
+        owner: &str,
+        now: Time,
+        ttl: Millis,
+    ) -> Result<bool> {
+        let failed = |error| failure("cannot take the lease of a channel", &error);
+        let held = sqlx::query(
+            "SELECT l.owner, l.until FROM channel_leases l JOIN monitors m ON m.id = l.monitor
+             WHERE m.monitor = $1 AND l.channel = $2",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed)?;
+        if let Some(row) = held {
+            let (holder, Stamp(until)): (&str, Stamp) = (row.get(0), row.get(1));
+            let left = until.since(now);
+            if holder != owner && left > 0 {
+                return Ok(false);
+            }
+            // Senders ask every second: renewing once the first half is over saves most writes.
+            if holder == owner && left > ttl / 2 {
+                return Ok(true);
+            }
+        }
+        // Of several that find it free, the row's lock lets one through; the others then see its lease.
+        let taken = sqlx::query(
+            "INSERT INTO channel_leases AS l (monitor, channel, owner, until)
+             SELECT id, $2, $3, $4 FROM monitors WHERE monitor = $1
+             ON CONFLICT (monitor, channel) DO UPDATE SET owner = excluded.owner, until = excluded.until
+             WHERE l.owner = excluded.owner OR l.until <= $5",
+        )
+        .bind(monitor.as_str())
+        .bind(channel)
+        .bind(owner)
+        .bind(Stamp(now.plus(ttl)))
+        .bind(Stamp(now))
+        .execute(&self.pool)
+        .await
+        .map_err(failed)?;
+        Ok(taken.rows_affected() == 1)
+    }
+
+    pub(crate) async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
+        let rows = sqlx::query(
+            "SELECT d.channel, count(*), min(a.accepted_at)
+             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
+             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = $1)
+             GROUP BY d.channel ORDER BY d.channel",
+        )
+        .bind(monitor.as_str())
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| failure("cannot read the outbox", &error))?;
+        let count = |row: &PgRow| PendingCount {
+            channel: row.get(0),
+            alerts: row.get::<i64, _>(1).unsigned_abs(),
+            oldest: row.get::<Stamp, _>(2).0,
+        };
+        Ok(rows.iter().map(count).collect())
+    }
+}
