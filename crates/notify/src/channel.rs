@@ -13,6 +13,9 @@ pub trait Channel: Send + Sync {
     /// Name in the manifest.
     fn name(&self) -> &str;
 
+    /// Longest time that [`Channel::send`] takes. Whoever sends must keep the channel to itself for as long.
+    fn patience(&self) -> Duration;
+
     /// How many of `alerts` (never empty), from the first, one message holds. At least 1.
     fn fits(&self, alerts: &[Alert<'static>]) -> usize;
 

@@ -139,6 +139,11 @@ impl Target {
         Ok(Target { client, shown: address.shown(), url: address.url, cutter, timeout })
     }
 
+    /// Longest wait for an answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Host and port: what limits of a whole server are kept by. Not for texts.
     pub(crate) fn authority(&self) -> &str {
         self.url.authority()

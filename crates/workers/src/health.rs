@@ -11,7 +11,7 @@ pub struct Health(Arc<Mutex<BTreeMap<Part, State>>>, Arc<AtomicBool>);
 /// A part of the process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// Id of the monitor.
+    /// Id of the monitor; empty for what all of them share.
     pub monitor: String,
     /// `worker`, `source` or `channel`.
     pub kind: &'static str,
@@ -87,8 +87,8 @@ impl Health {
         let to_come = some_to_come.then(|| "starting: not every worker is there yet".to_owned());
         let workers =
             parts.iter().filter(|(part, _)| part.kind == "worker").filter_map(|(part, state)| match state {
-                State::Starting => Some(format!("{} {}: starting", part.monitor, part.name)),
-                State::Ill(why) => Some(format!("{} {}: {why}", part.monitor, part.name)),
+                State::Starting => Some(format!("{}: starting", part.whole())),
+                State::Ill(why) => Some(format!("{}: {why}", part.whole())),
                 State::Well | State::Off(_) => None,
             });
         let reasons: Vec<String> = to_come.into_iter().chain(workers).collect();
@@ -108,6 +108,11 @@ impl Health {
 }
 
 impl Part {
+    /// As people are told of it. What belongs to no monitor alone has an empty one.
+    fn whole(&self) -> String {
+        format!("{} {}", self.monitor, self.name).trim_start().to_owned()
+    }
+
     /// A worker of `monitor`.
     pub fn worker(monitor: &str, name: &str) -> Part {
         Part { monitor: monitor.to_owned(), kind: "worker", name: name.to_owned() }

@@ -8,6 +8,7 @@ pub mod alert;
 pub mod at_work;
 pub mod clock;
 pub mod health;
+pub mod letters;
 pub mod metrics;
 pub mod processor;
 pub mod producer;

@@ -2,6 +2,9 @@
 //!
 //! No label takes a value from outside the manifest and the program, so their number is bounded.
 
+use std::time::Duration;
+
+use pricemonitor_eventlog::Observer;
 use pricemonitor_model::Direction;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -26,16 +29,26 @@ pub struct Metrics {
     rows: IntCounterVec,
     duplicates: IntCounterVec,
     write_seconds: HistogramVec,
+    unsorted: IntGaugeVec,
     lag_records: IntGaugeVec,
     lag_seconds: GaugeVec,
     deliveries: IntCounterVec,
     pending: IntGaugeVec,
     restarts: IntCounterVec,
+    batch_records: HistogramVec,
+    transaction_seconds: HistogramVec,
+    transactions_aborted: IntCounterVec,
+    restore_progress: GaugeVec,
+    skipped: IntCounterVec,
 }
 
 /// Spans from half a millisecond to ten seconds.
 const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// From one record to the largest batch.
+const RECORDS: &[f64] =
+    &[1.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0, 40_000.0];
 
 impl Metrics {
     /// Registers everything in a registry of its own.
@@ -110,17 +123,23 @@ impl Metrics {
                 "How long a batch took to be written",
                 &["sink"],
             )?,
+            unsorted: int_gauge(
+                r,
+                "history_default_partition_rows",
+                "Rows of PostgreSQL's price_history in no month's partition, of all monitors of the database",
+                &[],
+            )?,
             lag_records: int_gauge(
                 r,
                 "consumer_lag_records",
-                "Records that a worker has still to read",
-                &["worker"],
+                "Records of a partition that a worker's group has still to read; every process of the group tells the same",
+                &["worker", "partition"],
             )?,
             lag_seconds: gauge(
                 r,
                 "consumer_lag_seconds",
-                "Age of the oldest record that a worker has still to read",
-                &["worker"],
+                "Age of the oldest record of a partition that a worker's group has still to read",
+                &["worker", "partition"],
             )?,
             deliveries: counter(
                 r,
@@ -133,6 +152,37 @@ impl Metrics {
                 r,
                 "worker_restarts_total",
                 "Restarts of a worker after an error",
+                &["worker"],
+            )?,
+            batch_records: histogram_of(
+                r,
+                "batch_records",
+                "Records in a transaction of the processor, or in a batch that a sink took",
+                &["worker"],
+                RECORDS,
+            )?,
+            transaction_seconds: histogram(
+                r,
+                "transaction_duration_seconds",
+                "How long a transaction of the processor took, from its begin to the answer to its commit",
+                &["worker"],
+            )?,
+            transactions_aborted: counter(
+                r,
+                "transactions_aborted_total",
+                "Transactions that were given up; their records come again",
+                &["worker"],
+            )?,
+            restore_progress: gauge(
+                r,
+                "restore_progress_ratio",
+                "How much of a partition's state is restored after it was assigned, from 0 to 1",
+                &["partition"],
+            )?,
+            skipped: counter(
+                r,
+                "records_skipped_total",
+                "Records that a worker read again and already had",
                 &["worker"],
             )?,
             registry: registry.clone(),
@@ -185,7 +235,7 @@ impl MonitorMetrics {
     }
     /// Observations processed, by direction.
     pub fn processed(&self, direction: Direction) -> IntCounter {
-        self.all.processed.with_label_values(&[&*self.id, direction_word(direction)])
+        self.all.processed.with_label_values(&[&*self.id, direction.as_str()])
     }
     /// Alerts raised by a rule.
     pub fn alerts(&self, rule: &str) -> IntCounter {
@@ -215,13 +265,17 @@ impl MonitorMetrics {
     pub fn write_seconds(&self, sink: &str) -> Histogram {
         self.all.write_seconds.with_label_values(&[&*self.id, sink])
     }
-    /// Records a worker has still to read.
-    pub fn lag_records(&self, worker: &str) -> IntGauge {
-        self.all.lag_records.with_label_values(&[&*self.id, worker])
+    /// Rows of the database that lie in no month's partition.
+    pub fn unsorted(&self) -> IntGauge {
+        self.all.unsorted.with_label_values(&[&*self.id])
     }
-    /// Age in seconds of the oldest record a worker has still to read.
-    pub fn lag_seconds(&self, worker: &str) -> Gauge {
-        self.all.lag_seconds.with_label_values(&[&*self.id, worker])
+    /// Records of a partition a worker has still to read.
+    pub fn lag_records(&self, worker: &str, partition: u32) -> IntGauge {
+        self.all.lag_records.with_label_values(&[&*self.id, worker, &partition.to_string()])
+    }
+    /// Age in seconds of the oldest record of a partition a worker has still to read; 0 when there is none.
+    pub fn lag_seconds(&self, worker: &str, partition: u32) -> Gauge {
+        self.all.lag_seconds.with_label_values(&[&*self.id, worker, &partition.to_string()])
     }
     /// Alerts by channel and result.
     pub fn deliveries(&self, channel: &str, result: &str) -> IntCounter {
@@ -231,21 +285,60 @@ impl MonitorMetrics {
     pub fn pending(&self, channel: &str) -> IntGauge {
         self.all.pending.with_label_values(&[&*self.id, channel])
     }
+    /// Records in a transaction or batch.
+    pub fn batch_records(&self, worker: &str) -> Histogram {
+        self.all.batch_records.with_label_values(&[&*self.id, worker])
+    }
+    /// Latency of a transaction.
+    pub fn transaction_seconds(&self, worker: &str) -> Histogram {
+        self.all.transaction_seconds.with_label_values(&[&*self.id, worker])
+    }
+    /// Transactions that were given up.
+    pub fn transactions_aborted(&self, worker: &str) -> IntCounter {
+        self.all.transactions_aborted.with_label_values(&[&*self.id, worker])
+    }
+    /// How much of a partition's state is restored, from 0 to 1.
+    pub fn restore_progress(&self, partition: u32) -> Gauge {
+        self.all.restore_progress.with_label_values(&[&*self.id, &*partition.to_string()])
+    }
+    /// Records that a worker read again and already had.
+    pub fn skipped(&self, worker: &str) -> IntCounter {
+        self.all.skipped.with_label_values(&[&*self.id, worker])
+    }
     /// Restarts of a worker after an error.
     pub fn restarts(&self, worker: &str) -> IntCounter {
         self.all.restarts.with_label_values(&[&*self.id, worker])
     }
 }
 
-/// The word of a direction in labels and on the wire.
-pub fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::First => "first",
-        Direction::Unchanged => "unchanged",
-        Direction::Drop => "drop",
-        Direction::Rise => "rise",
-        Direction::Revised => "revised",
-        Direction::Late => "late",
+impl MonitorMetrics {
+    /// A worker by its group: without the monitor's id, with which the names of groups begin by default.
+    fn worker<'g>(&self, group: &'g str) -> &'g str {
+        group.strip_prefix(&*self.id).and_then(|rest| rest.strip_prefix('.')).unwrap_or(group)
+    }
+}
+
+/// What a cluster's event log tells of its work.
+impl Observer for MonitorMetrics {
+    fn committed(&self, group: &str, records: usize, took: Duration) {
+        self.batch_records(self.worker(group)).observe(records as f64);
+        self.transaction_seconds(self.worker(group)).observe(took.as_secs_f64());
+    }
+
+    fn aborted(&self, group: &str) {
+        self.transactions_aborted(self.worker(group)).inc();
+    }
+
+    fn written(&self, group: &str, records: usize) {
+        self.batch_records(self.worker(group)).observe(records as f64);
+    }
+
+    fn restoring(&self, _group: &str, partition: u32, done: u64, of: u64) {
+        self.restore_progress(partition).set(if of == 0 { 1.0 } else { done as f64 / of as f64 });
+    }
+
+    fn skipped(&self, group: &str, records: u64) {
+        MonitorMetrics::skipped(self, self.worker(group)).inc_by(records);
     }
 }
 
@@ -291,7 +384,17 @@ fn histogram(
     help: &str,
     labels: &[&str],
 ) -> Result<HistogramVec, prometheus::Error> {
-    let options = HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec());
+    histogram_of(r, name, help, labels, SECONDS)
+}
+
+fn histogram_of(
+    r: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
     let metric = HistogramVec::new(options, &labelled(labels))?;
     r.register(Box::new(metric.clone()))?;
     Ok(metric)
@@ -302,12 +405,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_log_tells_is_counted_for_its_worker() {
+        let metrics = Metrics::new().unwrap().monitor("default.a");
+        metrics.committed("default.a.processor", 500, Duration::from_millis(4));
+        metrics.written("storage", 20);
+        metrics.aborted("processor");
+        metrics.restoring("processor", 3, 25, 100);
+        metrics.restoring("processor", 4, 0, 0);
+        Observer::skipped(&metrics, "processor", 7);
+        assert_eq!(metrics.batch_records("processor").get_sample_sum(), 500.0);
+        assert_eq!(metrics.batch_records("storage").get_sample_count(), 1);
+        assert_eq!(metrics.transaction_seconds("processor").get_sample_count(), 1);
+        assert_eq!(metrics.transactions_aborted("processor").get(), 1);
+        assert_eq!(metrics.restore_progress(3).get(), 0.25);
+        assert_eq!(metrics.restore_progress(4).get(), 1.0);
+        assert_eq!(metrics.skipped("processor").get(), 7);
+    }
+
+    #[test]
     fn every_metric_carries_the_monitor_and_a_name_of_ours() {
         let metrics = Metrics::new().unwrap();
         let one = metrics.monitor("default.a");
         one.polls("s", "ok").inc();
         one.append_seconds().observe(0.002);
-        one.lag_seconds("processor").set(1.5);
+        one.lag_seconds("processor", 0).set(1.5);
         let families = metrics.registry().gather();
         assert!(families.len() >= 3);
         for family in families {

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pricemonitor_detection::{Detector, ItemState, TickEffect};
-use pricemonitor_eventlog::{Batch, Error, Fold, Out, Record, Restored, Result, Table, Topic, Write};
+use pricemonitor_eventlog::{Batch, Error, Fold, Out, Record, Restored, Result, Table, Topic};
 use pricemonitor_model::{
-    Admission, Admitted, Alert, Coordinates, MonitorId, PriceEvent, Rejection, Rule, Tick, Time, admission,
-    wire,
+    Admission, Admitted, Alert, Coordinates, DeadLetter, MonitorId, PriceEvent, Rejection, Rule, Tick, Time,
+    admission, letter, wire,
 };
-use serde::Serialize;
 
 use crate::metrics::MonitorMetrics;
 use crate::witness::{Held, Witness};
@@ -43,21 +42,6 @@ struct Counts {
     alerts: HashMap<String, u64>,
     dead: HashMap<&'static str, u64>,
 }
-
-/// A raw record that could not be acted on, as it stands on the dead letter topic.
-#[derive(Serialize)]
-struct DeadLetter<'a> {
-    v: u32,
-    kind: &'static str,
-    reason: &'a str,
-    detail: &'a str,
-    coordinates: Coordinates,
-    key: Option<String>,
-    payload: Option<String>,
-}
-
-/// Most bytes of a payload that a dead letter repeats.
-const PAYLOAD: usize = 64 * 1024;
 
 impl Processor {
     /// A processor with no partition yet.
@@ -113,23 +97,13 @@ impl Processor {
     }
 
     fn told(&mut self, key: Option<&[u8]>, event: &PriceEvent<'_>, out: &mut Out) {
-        let mut value = Vec::with_capacity(384);
-        wire::write_event(event, &mut value);
-        out.send(
-            Topic::Processed,
-            Write { partition: None, key: key.map(<[u8]>::to_vec), value: Some(value) },
-        );
+        out.encode(Topic::Processed, key, |value| wire::write_event(event, value));
         self.counts.directions[event.direction as usize] += 1;
         self.held.event(self.monitor.as_str(), event);
     }
 
     fn alert(&mut self, alert: &Alert<'_>, out: &mut Out) {
-        let mut value = Vec::with_capacity(512);
-        wire::write_alert(alert, &mut value);
-        out.send(
-            Topic::Alerts,
-            Write { partition: None, key: Some(alert.key().into_bytes()), value: Some(value) },
-        );
+        out.encode(Topic::Alerts, Some(alert.key().as_bytes()), |value| wire::write_alert(alert, value));
         *self.counts.alerts.entry(alert.rule.to_string()).or_default() += 1;
         self.held.alert(alert);
     }
@@ -170,19 +144,10 @@ impl Processor {
         detail: &str,
         out: &mut Out,
     ) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(PAYLOAD)]).into_owned();
-        let letter = DeadLetter {
-            v: wire::VERSION,
-            kind: "dead_letter",
-            reason,
-            detail,
-            coordinates: at,
-            key: record.key.map(text),
-            payload: record.value.map(text),
-        };
-        let value = serde_json::to_vec(&letter).unwrap_or_default();
-        let key = record.key.map(<[u8]>::to_vec);
-        out.send(Topic::DeadLetters, Write { partition: None, key, value: Some(value) });
+        let letter = DeadLetter::of(reason, detail, at, record.timestamp, record.key, record.value);
+        // So that letter and key fit into a record of the log, whatever somebody wrote.
+        let key = record.key.filter(|key| key.len() <= letter::MAX_REPEATED);
+        out.encode(Topic::DeadLetters, key, |value| wire::write_dead_letter(&letter, value));
         *self.counts.dead.entry(reason).or_default() += 1;
         tracing::warn!(monitor = %self.monitor, %at, reason, "dead letter: {detail}");
     }
@@ -191,11 +156,10 @@ impl Processor {
 impl Fold for Processor {
     fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()> {
         let mut state = Table::new();
-        for entry in restored.entries {
-            let (key, bytes) = entry?;
-            state.restore(&key, &bytes).map_err(|error| Error::Worker(error.to_string()))?;
-        }
-        tracing::debug!(monitor = %self.monitor, partition, keys = state.len(), offset = restored.next_offset, "restored");
+        let offset = restored.next_offset;
+        restored
+            .each(|key, value| state.restore(key, value).map_err(|error| Error::Worker(error.to_string())))?;
+        tracing::debug!(monitor = %self.monitor, partition, keys = state.len(), offset, "restored");
         self.partitions.insert(partition, Partition { state, swept: Time::default() });
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pricemonitor_eventlog::{Batch, Error, Position, Result, Sink};
-use pricemonitor_model::{Admission, Admitted, MonitorId, Rejection, admission};
+use pricemonitor_model::{Admission, Admitted, Coordinates, MonitorId, Rejection, admission};
 use pricemonitor_store::csv::CsvSink;
 use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter};
 use tokio::runtime::Handle;
@@ -19,7 +19,11 @@ fn rows<'a>(admission: &Admission, batch: &Batch<'a>) -> Result<Vec<Row<'a>>> {
         match admission::admit(admission, batch.partition, record.key, record.value, record.timestamp) {
             Ok(Admitted::Observation(observation)) => rows.push(Row { record: *record, observation }),
             Ok(Admitted::Tick(_) | Admitted::Foreign) | Err(Rejection::Dead { .. }) => {}
-            Err(newer @ Rejection::Newer(_)) => return Err(Error::Worker(newer.to_string())),
+            Err(newer @ Rejection::Newer(_)) => {
+                let (incarnation, partition) = (batch.incarnation, batch.partition);
+                let at = Coordinates { incarnation, partition, offset: record.offset };
+                return Err(Error::Worker(format!("{at}: {newer}")));
+            }
         }
     }
     Ok(rows)

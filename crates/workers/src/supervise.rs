@@ -29,7 +29,8 @@ pub struct Worker {
 impl Worker {
     /// Starts `run` on a thread. When it fails it is started again after a wait that doubles from
     /// half a second to 30 seconds, with the reason in `health`; errors that no restart can mend
-    /// (see [`is_final`]) end the worker, and `fatal` is told. A panic is an error like others: what
+    /// (see [`is_final`]) end the worker, and `fatal` is told. One that a newer program or manifest has
+    /// superseded stands still with the reason until it is stopped. A panic is an error like others: what
     /// was not committed is gone with the run's own state, and the next run reads it again.
     ///
     /// The worker counts as well once `run` has said so by the [`AtWork`] that it is given.
@@ -61,6 +62,11 @@ impl Worker {
                 };
                 if health.ill(&part, error.to_string()) {
                     tracing::error!(monitor = %part.monitor, worker = name, "{error}");
+                }
+                if matches!(error, Error::Superseded(_)) {
+                    // A newer process does the work. To end would be to be restarted, and to come into its way again.
+                    while !seen.wait(LONGEST_WAIT) {}
+                    return Ok(());
                 }
                 if is_final(&error) {
                     fatal(format!("{name} of {}: {error}", part.monitor));
@@ -114,10 +120,18 @@ impl Drop for Worker {
     }
 }
 
-/// Whether no restart can mend the error: another process took over, a newer program wrote the
-/// data, or a position must be decided upon by a person.
+/// Whether no restart can mend the error: another process took over, a newer program or manifest was at
+/// the data, a server refused this program, or a position must be decided upon by a person.
 pub fn is_final(error: &Error) -> bool {
-    matches!(error, Error::Fenced(_) | Error::InUse(_) | Error::Newer(_) | Error::Position(_))
+    matches!(
+        error,
+        Error::Fenced(_)
+            | Error::InUse(_)
+            | Error::Newer(_)
+            | Error::Position(_)
+            | Error::Refused(_)
+            | Error::Superseded(_)
+    )
 }
 
 #[cfg(test)]
@@ -146,6 +160,21 @@ mod tests {
         again.recv_timeout(Duration::from_secs(10)).unwrap();
         health.all_expected();
         assert_eq!(health.ready(), Ok(()));
+        worker.stop();
+        worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn a_worker_that_a_newer_one_superseded_stands_still_with_the_reason_until_it_is_stopped() {
+        let (told, hears) = std::sync::mpsc::channel();
+        let (worker, health) = start(move |_, _| {
+            told.send(()).unwrap();
+            Err(Error::Superseded("generation 2".to_owned()))
+        });
+        hears.recv_timeout(Duration::from_secs(10)).unwrap();
+        health.all_expected();
+        assert!(hears.recv_timeout(FIRST_WAIT * 3).is_err(), "it runs once");
+        assert!(health.ready().unwrap_err()[0].contains("generation 2"));
         worker.stop();
         worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
     }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Default)]
 struct Hook {
     hangs: bool,
+    patience: Duration,
     messages: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
@@ -25,6 +26,10 @@ impl Channel for Hook {
     fn name(&self) -> &str {
         "hook"
     }
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
     fn fits(&self, alerts: &[Alert<'static>]) -> usize {
         alerts.len().min(2)
     }
@@ -100,6 +105,20 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("waited in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_has_the_channel_while_a_message_may_still_be_answered() {
+    let bench = Bench::new(1).await;
+    let patience = Duration::from_secs(60);
+    let hook = Hook { hangs: true, patience, ..Hook::default() };
+    let sending = bench.start(&hook);
+    until("the message is sent", async || !hook.messages.lock().unwrap().is_empty()).await;
+    let monitor = MonitorId::new(None, "m");
+    let asks = async |at: Time| bench.database.lease(&monitor, "hook", "other", at, 1_000).await.unwrap();
+    assert!(!asks(now().plus(60_000)).await, "the answer may come until then");
+    assert!(asks(now().plus(600_000)).await, "but a sender that is gone does not hold it for ever");
+    sending.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

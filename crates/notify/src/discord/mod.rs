@@ -89,6 +89,10 @@ impl Channel for Discord {
         &self.name
     }
 
+    fn patience(&self) -> Duration {
+        self.target.timeout()
+    }
+
     fn fits(&self, alerts: &[Alert<'static>]) -> usize {
         self.message(alerts).embeds.len().max(1)
     }

@@ -2,6 +2,8 @@
 
 mod sign;
 
+use std::time::Duration;
+
 use pricemonitor_model::{Alert, Time, wire};
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -68,6 +70,10 @@ impl Webhook {
 impl Channel for Webhook {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn patience(&self) -> Duration {
+        self.target.timeout()
     }
 
     fn fits(&self, _: &[Alert<'static>]) -> usize {

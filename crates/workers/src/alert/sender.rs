@@ -1,9 +1,10 @@
 //! From the outbox to one channel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
+use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
 use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Pacer, Sent};
 use pricemonitor_store::{Database, DeliveryEnd, Pending, Unreadable};
 use tokio::sync::watch;
@@ -17,8 +18,10 @@ use crate::metrics::MonitorMetrics;
 const TAKEN: usize = 32;
 /// How often the outbox is looked at when nothing wakes the sender (retries that became due).
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a sender keeps a channel to itself without a sign of life.
-const LEASE: Millis = 15_000;
+/// How long a sender goes on with what it took before it looks anew.
+const TURN: Duration = Duration::from_secs(2);
+/// What a turn may take beside that and the last answer: the database's part.
+const BESIDE: Duration = Duration::from_secs(3);
 /// Most by which the clock may run ahead unquestioned: further, and alerts that wait would be too old.
 const LEAP: Millis = 5 * 60 * 1_000;
 /// How long a sender waits when the database fails.
@@ -57,6 +60,21 @@ pub struct Sender {
     pub health: Health,
     /// Counted into.
     pub metrics: MonitorMetrics,
+}
+
+/// What is sent at once.
+struct Message {
+    alerts: Vec<Alert<'static>>,
+    ids: Vec<AlertId>,
+    /// Attempts before this one.
+    attempts: u32,
+}
+
+/// A look into the outbox and what follows from it.
+struct Turn<'t> {
+    began: Instant,
+    part: &'t Part,
+    cancel: &'t CancellationToken,
 }
 
 /// What to do next.
@@ -113,6 +131,13 @@ impl Sender {
         }
     }
 
+    /// How long the sender keeps the channel to itself without a sign of life. It is renewed once half of it is over,
+    /// so half of it must hold a whole turn: else another sender would repeat a message that still waits for its answer.
+    fn lease(&self) -> Millis {
+        let turn = TURN + self.channel.patience() + BESIDE;
+        i64::try_from(2 * turn.as_millis()).unwrap_or(i64::MAX)
+    }
+
     fn doubt(&self, part: &Part, leap: Millis) {
         let why = format!(
             "the clock leapt ahead by {}: alerts wait for a minute, because by a wrong clock they would be \
@@ -139,7 +164,7 @@ impl Sender {
         trouble: &mut bool,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
-        if !self.database.lease(&self.monitor, name, &self.instance, at, LEASE).await? {
+        if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
             return Ok(Next::Wait);
         }
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
@@ -152,29 +177,79 @@ impl Sender {
         if fresh.is_empty() {
             return Ok(Next::Wait);
         }
-        let mut alerts: Vec<_> = fresh.iter().map(|pending| pending.alert.clone()).collect();
+        let mut left = VecDeque::from(fresh);
+        let Some(mut message) = self.next_message(&mut left) else { return Ok(Next::Wait) };
+        let turn = Turn { began: Instant::now(), part, cancel };
+        // Written down first: after a crash in between it is known that the message may have arrived.
+        self.database.attempting(&self.monitor, name, &message.ids, at).await?;
+        // One message after the other, each written down together with the word that the next one is under way.
+        loop {
+            if turn.began.elapsed() > TURN + BESIDE {
+                // The lease may not last for the answer. It is under way, for all that is known; so it is tried again.
+                return Ok(Next::Again);
+            }
+            let sent = self.channel.send(&message.alerts, now()).await;
+            let pace = pacer.after(&sent, message.attempts, now(), rand::random());
+            let following =
+                if self.goes_on(&turn, &sent, &pace) { self.next_message(&mut left) } else { None };
+            let next = self.written(&turn, &message, &sent, pace, following.as_ref(), trouble).await?;
+            match following {
+                Some(following) if matches!(next, Next::Again) => message = following,
+                _ => return Ok(next),
+            }
+        }
+    }
+
+    /// The first of what is left, as many as fit into a message; none when none is left.
+    fn next_message(&self, left: &mut VecDeque<Pending>) -> Option<Message> {
+        let mut alerts: Vec<_> = left.iter().map(|pending| pending.alert.clone()).collect();
+        if alerts.is_empty() {
+            return None;
+        }
         let taken = self.channel.fits(&alerts).clamp(1, alerts.len());
         alerts.truncate(taken);
-        let ids: Vec<AlertId> = alerts.iter().map(|alert| alert.id.clone()).collect();
-        // Written down first: after a crash in between it is known that the message may have arrived.
-        self.database.attempting(&self.monitor, name, &ids, at).await?;
-        let sent = self.channel.send(&alerts, at).await;
-        let attempts = fresh.iter().take(taken).map(|pending| pending.attempts).max().unwrap_or_default();
-        let next = pacer.after(&sent, attempts, now(), rand::random());
-        // Sent is sent: until that is written down the message must not be taken up again, or an
-        // outbox that cannot be written would repeat it every few seconds.
+        let attempts = left.drain(..taken).map(|pending| pending.attempts).max().unwrap_or_default();
+        let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
+        Some(Message { alerts, ids, attempts })
+    }
+
+    /// Whether the next message of a turn may follow at once.
+    fn goes_on(&self, turn: &Turn<'_>, sent: &Sent, pace: &Pace) -> bool {
+        matches!(sent.outcome, Outcome::Delivered { .. })
+            && pace.at <= now()
+            && turn.began.elapsed() <= TURN
+            && !turn.cancel.is_cancelled()
+    }
+
+    /// Writes down what came of a message, and that the `following` one is under way. Sent is sent: until that is
+    /// written the message must not be taken up again, or an outbox that cannot be written would repeat it every few
+    /// seconds. After trouble nothing follows at once.
+    async fn written(
+        &self,
+        turn: &Turn<'_>,
+        message: &Message,
+        sent: &Sent,
+        pace: Pace,
+        following: Option<&Message>,
+        trouble: &mut bool,
+    ) -> Result<Next, pricemonitor_store::Error> {
+        let (mut following, mut troubled) = (following, false);
         loop {
-            match self.settle(&ids, attempts, &sent, next, part).await {
+            match self.settle(message, sent, pace, following, turn.part).await {
                 Ok(next) => {
                     // Other ends say themselves how the channel is.
                     *trouble &= matches!(sent.outcome, Outcome::Refused { .. });
-                    return Ok(next);
+                    // What was to follow was taken long ago, and another sender may have the channel by now.
+                    return Ok(match next {
+                        Next::Again if troubled => Next::Pause(Duration::ZERO),
+                        next => next,
+                    });
                 }
-                Err(error) if cancel.is_cancelled() => return Err(error),
+                Err(error) if turn.cancel.is_cancelled() => return Err(error),
                 Err(error) => {
-                    self.no_outbox(part, &error);
-                    *trouble = true;
-                    cancelled_within(cancel, TROUBLE).await;
+                    self.no_outbox(turn.part, &error);
+                    (*trouble, troubled, following) = (true, true, None);
+                    cancelled_within(turn.cancel, TROUBLE).await;
                 }
             }
         }
@@ -218,16 +293,19 @@ impl Sender {
     /// Writes down what came of a message, then says what to do next.
     async fn settle(
         &self,
-        ids: &[AlertId],
-        attempts: u32,
+        message: &Message,
         sent: &Sent,
         next: Pace,
+        following: Option<&Message>,
         part: &Part,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
+        let Message { ids, attempts, .. } = message;
         match &sent.outcome {
             Outcome::Delivered { message_id } => {
-                self.database.delivered(&self.monitor, name, ids, message_id.as_deref(), at).await?;
+                let following = following.map_or(&[][..], |following| &following.ids);
+                let message_id = message_id.as_deref();
+                self.database.delivered(&self.monitor, name, ids, message_id, following, at).await?;
                 self.count("ok", ids.len());
                 self.health.well(part);
             }

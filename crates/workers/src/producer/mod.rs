@@ -11,10 +11,10 @@ mod ticks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_config::{KeySpec, SourceSettings};
-use pricemonitor_eventlog::{Append, Appended, Error, EventLog, Member, Ownership, Stop, Write};
+use pricemonitor_eventlog::{Append, Appended, Appending, Error, EventLog, Member, Ownership, Stop, Write};
 use pricemonitor_model::partition::partition_of;
 use pricemonitor_sources::Source;
 use tokio::runtime::Handle;
@@ -28,6 +28,8 @@ use crate::metrics::MonitorMetrics;
 
 /// How long the thread waits for work before it looks after its ownership again.
 const TURN: Duration = Duration::from_millis(250);
+/// No more requests share a transaction once they have so many records.
+const TOGETHER: usize = 5_000;
 /// How long pollers, all together, may take to notice that they lost their sources.
 const LET_GO: Duration = Duration::from_millis(500);
 
@@ -119,22 +121,39 @@ impl<L: EventLog> Producer<L> {
             }
             self.alive(owned)?;
             let next = self.runtime.block_on(async { tokio::time::timeout(TURN, requests.recv()).await });
-            let Ok(Some(request)) = next else { continue };
-            let started = std::time::Instant::now();
-            let result = door.append(&request.source, &request.records, request.checkpoint.as_deref());
-            self.metrics.append_seconds().observe(started.elapsed().as_secs_f64());
-            let fatal = match &result {
-                // A record that is too large is the source's doing: to start anew would only meet it again.
-                Ok(_) | Err(Error::NotOwned(_) | Error::Retry(_) | Error::TooLarge(_)) => None,
-                Err(error) => Some(repeat(error)),
-            };
-            // A poller that is gone does not want its answer any more.
-            let _ = request.answer.send(result);
-            if let Some(error) = fatal {
-                return Err(error);
-            }
+            let Ok(Some(first)) = next else { continue };
+            self.append(door, together(first, requests))?;
         }
         Ok(())
+    }
+
+    /// Appends what several pollers ask for, and gives each its answer.
+    ///
+    /// # Errors
+    /// One after which this producer is of no use any more.
+    fn append(&self, door: &mut L::Appender, requests: Vec<Request>) -> Result<(), Error> {
+        let all: Vec<Appending<'_>> = requests
+            .iter()
+            .map(|one| Appending {
+                source: &one.source,
+                records: &one.records,
+                checkpoint: one.checkpoint.as_deref(),
+            })
+            .collect();
+        let started = Instant::now();
+        let results = door.append_all(&all);
+        self.metrics.append_seconds().observe(started.elapsed().as_secs_f64());
+        let mut fatal = None;
+        for (request, result) in requests.into_iter().zip(results) {
+            match &result {
+                // A record that is too large is the source's doing: to start anew would only meet it again.
+                Ok(_) | Err(Error::NotOwned(_) | Error::Retry(_) | Error::TooLarge(_)) => {}
+                Err(error) => fatal = Some(error.clone()),
+            }
+            // A poller that is gone does not want its answer any more.
+            let _ = request.answer.send(result);
+        }
+        fatal.map_or(Ok(()), Err)
     }
 
     /// A poller ends only when asked, when its append fails, or by a bug. The last would leave its
@@ -215,16 +234,15 @@ impl<L: EventLog> Producer<L> {
     }
 }
 
-/// The same error once more, for the worker's end; [`Error`] holds I/O errors and is not `Clone`.
-fn repeat(error: &Error) -> Error {
-    let text = error.to_string();
-    match error {
-        Error::Fenced(_) => Error::Fenced(text),
-        Error::InUse(_) => Error::InUse(text),
-        Error::Newer(_) => Error::Newer(text),
-        Error::Position(_) => Error::Position(text),
-        Error::Ambiguous(_) => Error::Ambiguous(text),
-        Error::Worker(_) => Error::Worker(text),
-        Error::Storage(_) | Error::Retry(_) | Error::NotOwned(_) | Error::TooLarge(_) => Error::Storage(text),
+/// The first request with others that wait already: while a transaction is under way, those of the next one gather.
+fn together(first: Request, waiting: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut records = first.records.len();
+    let mut requests = vec![first];
+    while records < TOGETHER
+        && let Ok(request) = waiting.try_recv()
+    {
+        records += request.records.len();
+        requests.push(request);
     }
+    requests
 }
