@@ -34,7 +34,8 @@ async fn main() -> Result<(), Error> {
         }]
     };
     let options = Options { version: "demo", notices: Arc::new(notices), ..Options::default() };
-    bound.serve(options, memory, axum::Router::new(), CancellationToken::new()).await
+    let (answers, stop) = (bound.answers(), CancellationToken::new());
+    tokio::join!(answers.page(options, memory, axum::Router::new(), stop.clone()), bound.serve(stop)).1
 }
 
 /// A look every two seconds.

@@ -1,6 +1,6 @@
 //! The web page, its JSON API and live updates.
 //!
-//! [`bind`] takes the address, [`Bound::serve`] answers until it is told to stop. What is shown
+//! [`bind`] takes the address, [`Bound::serve`] answers until it is told to stop, [`Answers`] says what. What is shown
 //! comes from [`Prices`], which the database implements; the page itself (plain ES modules and a
 //! vendored ECharts) is embedded in the binary and asks no other host for anything.
 //!
@@ -28,4 +28,4 @@ pub use api::{OPENAPI, Route, routes};
 pub use error::Error;
 pub use options::{Notice, Options};
 pub use prices::{Exported, Prices, QueryError};
-pub use server::{Bound, bind};
+pub use server::{Answers, Bound, bind};

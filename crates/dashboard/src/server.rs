@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +34,15 @@ const LAST_PATIENCE: Duration = Duration::from_millis(1500);
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    answers: Answers,
+}
+
+/// What an address answers with: nothing but 404 at first. It may change while connections are open: each request is
+/// answered with what counts when it comes, and none is lost by the change.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    app: watch::Sender<Router>,
+    port: u16,
 }
 
 /// Takes the address. A port of 0 takes a free one.
@@ -43,7 +55,34 @@ pub async fn bind(listen: SocketAddr) -> Result<Bound, Error> {
         _ => Error::Bind { address: listen, error },
     })?;
     let address = listener.local_addr().map_err(|error| Error::Bind { address: listen, error })?;
-    Ok(Bound { listener, address })
+    let answers = Answers { app: watch::Sender::new(Router::new()), port: address.port() };
+    Ok(Bound { listener, address, answers })
+}
+
+impl Answers {
+    /// `extra` alone, for processes without a page and until there is one. Whatever host is asked for is served: there
+    /// is nothing of a person's in it.
+    pub fn only(&self, extra: Router) {
+        let _before = self.app.send_replace(extra);
+    }
+
+    /// The page until `stop`; gives back when it has ended its live streams.
+    ///
+    /// `extra` is served on the same address (`/metrics`, `/livez`, `/readyz`): with the check of
+    /// the host, without the token, because probes have none.
+    pub async fn page(
+        &self,
+        options: Options,
+        prices: Arc<dyn Prices>,
+        extra: Router,
+        stop: CancellationToken,
+    ) {
+        let (live, poller) = Live::start(prices.clone(), &options, stop.clone());
+        let pages = api::router(&options, prices, live, stop).merge(assets::router(&options));
+        let _before = self.app.send_replace(guard::protect(pages, extra, &options, self.port));
+        // Ends by itself on `stop`.
+        let _ = poller.await;
+    }
 }
 
 impl Bound {
@@ -52,31 +91,16 @@ impl Bound {
         self.address
     }
 
-    /// Answers until `stop`, then ends live streams and connections within two seconds.
-    ///
-    /// `extra` is served on the same address (`/metrics`, `/livez`, `/readyz`): with the check of
-    /// the host, without the token, because probes have none.
+    /// What it answers with.
+    pub fn answers(&self) -> Answers {
+        self.answers.clone()
+    }
+
+    /// Answers until `stop`, then ends connections within two seconds.
     ///
     /// # Errors
     /// [`Error::Accept`] when the socket breaks.
-    pub async fn serve(
-        self,
-        options: Options,
-        prices: Arc<dyn Prices>,
-        extra: Router,
-        stop: CancellationToken,
-    ) -> Result<(), Error> {
-        let (live, poller) = Live::start(prices.clone(), &options, stop.clone());
-        let pages = api::router(&options, prices, live, stop.clone()).merge(assets::router(&options));
-        let app = guard::protect(pages, extra, &options, self.address.port());
-        let result = self.accept(app, &stop).await;
-        // Ends by itself on `stop`; a broken socket must end it too.
-        stop.cancel();
-        let _ = poller.await;
-        result
-    }
-
-    async fn accept(&self, app: Router, stop: &CancellationToken) -> Result<(), Error> {
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), Error> {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         let result = loop {
@@ -92,7 +116,7 @@ impl Bound {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (app, stop) = (app.clone(), stop.clone());
+                    let (app, stop) = (self.answers.app.subscribe(), stop.clone());
                     connections.spawn(async move {
                         connection(stream, app, stop).await;
                         drop(permit);
@@ -118,17 +142,21 @@ fn passing(error: &std::io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-async fn connection(stream: TcpStream, app: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, app: watch::Receiver<Router>, stop: CancellationToken) {
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
-    // The host check wants to know under which address it was reached.
-    let service = app.layer(Extension(Local(local)));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // The host check wants to know under which address it was reached.
+        request.extensions_mut().insert(Local(local));
+        let app = app.borrow().clone();
+        TowerToHyperService::new(app).call(request)
+    });
     let mut connection = std::pin::pin!(
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .serve_connection(TokioIo::new(stream), service)
     );
     tokio::select! {
         // A broken connection concerns nobody but its peer.

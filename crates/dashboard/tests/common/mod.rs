@@ -33,7 +33,10 @@ pub fn serve_at(listen: SocketAddr, prices: Arc<dyn Prices>, options: Options) -
             let bound = bind(listen).await.unwrap();
             told.send(bound.address()).unwrap();
             let extra = axum::Router::new().route("/livez", axum::routing::get(|| async { "alive\n" }));
-            bound.serve(options, prices, extra, ending).await.unwrap();
+            let answers = bound.answers();
+            let page = answers.page(options, prices, extra, ending.clone());
+            let ((), served) = tokio::join!(page, bound.serve(ending));
+            served.unwrap();
         });
         runtime.shutdown_timeout(Duration::from_millis(200));
     });
