@@ -11,6 +11,15 @@ use pricemonitor_config::SecretString;
 use crate::exit::{Failure, Result};
 use crate::out;
 
+mod installed;
+mod servers;
+
+pub(crate) use installed::{
+    AnswerFormat, AuditArgs, DeadLettersArgs, DeadLettersCommand, InstalledArgs, ListArgs, RetryArgs,
+    SelectArgs, ShowArgs,
+};
+pub(crate) use servers::{DatabaseUrl, Role, RunArgs, ServerArgs, ServerVariables, SetupArgs, TeardownArgs};
+
 /// Watches prices: polls sources, keeps history, tells people about drops, shows a page.
 #[derive(Parser, Debug)]
 #[command(name = "pricemonitor", version, propagate_version = true, max_term_width = 100)]
@@ -19,6 +28,8 @@ use crate::out;
   pricemonitor up -f a.yaml -f b.yaml              several monitors in one process
   pricemonitor validate -f monitor.yaml            check a manifest, all errors at once
   pricemonitor test-alert -f monitor.yaml          send a test message to every channel
+  pricemonitor setup -f monitor.yaml               make topics and tables on Kafka and PostgreSQL
+  pricemonitor run processor -f monitor.yaml       run one worker there
 
 Exit codes: 0 done, 1 wrong input or surroundings, 2 wrong command line, 3 failed while running,
 130 or 143 ended at once by a second SIGINT or SIGTERM.")]
@@ -33,12 +44,22 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run monitors here, in one process, with the page on http://localhost:8501
     Up(UpArgs),
+    /// Run one kind of worker on Apache Kafka and PostgreSQL; several processes share the work
+    Run(RunArgs),
+    /// Make what monitors need on Apache Kafka and PostgreSQL: topics, tables, the mark of ownership
+    Setup(SetupArgs),
+    /// Delete a monitor's topics, and on demand its history
+    Teardown(TeardownArgs),
     /// Check manifests; with a sample, show what a source's reader makes of it
     Validate(ValidateArgs),
     /// Send a test message to the channels of a monitor
     TestAlert(TestAlertArgs),
     /// Write the stored history to standard output
     Export(ExportArgs),
+    /// Compare topics, database and CSV file, and say what is missing or doubled
+    Audit(AuditArgs),
+    /// List, show and put back raw records that could not be acted on
+    DeadLetters(DeadLettersArgs),
     /// Ask a running process whether it is ready (exit code 0) or not (3)
     Health(HealthArgs),
     /// Print a shell completion script
@@ -85,7 +106,9 @@ seconds; a second Ctrl-C ends it at once, with exit code 130 (143 for SIGTERM).
 Examples:
   pricemonitor up -f examples/electricity.yaml
   pricemonitor up -f tickets.yaml --data-dir /var/lib/prices --listen 127.0.0.1:9000
-  cat monitor.yaml | pricemonitor up -f -"
+  cat monitor.yaml | pricemonitor up -f -
+  pricemonitor up -f tickets.yaml --bootstrap-servers localhost:9092 \\
+    --database-url postgres://prices@localhost/prices     (POSTGRES_PASSWORD has the password)"
 )]
 pub(crate) struct UpArgs {
     #[command(flatten)]
@@ -97,6 +120,21 @@ pub(crate) struct UpArgs {
     /// Address of the page, the API and the metrics; a port of 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8501", env = "PRICEMONITOR_LISTEN")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+    /// How the console speaks
+    #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "PRICEMONITOR_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+    /// Say less: no line for each price change
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Who may see the page.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct PageArgs {
     /// Another name under which the page may be reached, such as prices.example.org; may be given
     /// several times. Requests for names that are not known are refused
     #[arg(long, value_name = "NAME", env = "PRICEMONITOR_ALLOW_HOST", value_delimiter = ',')]
@@ -105,12 +143,6 @@ pub(crate) struct UpArgs {
     /// machine cannot see
     #[arg(long, value_name = "TOKEN", env = "PRICEMONITOR_PAGE_TOKEN", hide_env_values = true)]
     pub(crate) page_token: Option<PageToken>,
-    /// How the console speaks
-    #[arg(long, value_enum, default_value_t = LogFormat::Human, env = "PRICEMONITOR_LOG_FORMAT")]
-    pub(crate) log_format: LogFormat,
-    /// Say less: no line for each price change
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
 }
 
 /// The page's token. Its `Debug` shows nothing of it.
@@ -173,6 +205,10 @@ pub(crate) struct ExportArgs {
     pub(crate) files: Files,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    /// PostgreSQL, instead of SQLite in the data folder: postgres://USER@HOST:PORT/DATABASE; the password is best
+    /// left to the variable POSTGRES_PASSWORD
+    #[arg(long, value_name = "URL")]
+    pub(crate) database_url: Option<DatabaseUrl>,
     /// What to write
     #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
     pub(crate) format: ExportFormat,
@@ -208,14 +244,26 @@ impl HealthArgs {
     }
 }
 
-/// The variables named `PRICEMONITOR_SECRET_...`.
+/// The variables named `PRICEMONITOR_SECRET_...`; `DISCORD_WEBHOOK_URL` stands for the key `webhook-url` of the
+/// Secret `discord` where that has no variable of its own.
 pub(crate) fn secret_variables() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| {
+    let discord = std::env::var("DISCORD_WEBHOOK_URL").ok().filter(|url| !url.is_empty());
+    let discord = discord.map(|url| (DISCORD_VARIABLE.to_owned(), url));
+    let ours = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
         name.starts_with("PRICEMONITOR_SECRET_").then_some(())?;
         Some((name, value.into_string().ok()?))
-    })
+    });
+    discord.into_iter().chain(ours)
 }
+
+/// Whether the environment says where Discord is.
+pub(crate) fn discord_is_given() -> bool {
+    std::env::var_os("DISCORD_WEBHOOK_URL").is_some_and(|url| !url.is_empty())
+}
+
+/// What the Secret of [`ChannelSettings::discord`](pricemonitor_config::ChannelSettings::discord) is as a variable.
+const DISCORD_VARIABLE: &str = "PRICEMONITOR_SECRET_DISCORD_WEBHOOK_URL";
 
 /// The filter of the log, from `RUST_LOG`.
 pub(crate) fn log_filter() -> Option<String> {

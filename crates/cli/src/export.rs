@@ -2,31 +2,27 @@
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use pricemonitor_model::Time;
-use pricemonitor_store::Database;
 use pricemonitor_store::query::{ExportRow, Filter};
+use pricemonitor_store::{Database, postgres};
 use pricemonitor_workers::now;
 
-use crate::args::{ExportArgs, ExportFormat};
+use crate::args::{ExportArgs, ExportFormat, ServerVariables};
 use crate::exit::{Failure, Result};
 use crate::input::{self, small_runtime};
 use crate::out;
+use crate::servers;
 
 /// Writes the history of the manifests' monitors to standard output.
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let loaded = input::manifests(&args.files)?;
     let from = args.since.as_deref().map(since).transpose()?;
-    let path = args.data.data_dir.join("prices.sqlite");
-    if !path.is_file() {
-        return Err(Failure::input(format!(
-            "there is no history in {}: name the folder of `pricemonitor up` with --data-dir",
-            args.data.data_dir.display()
-        )));
-    }
+    let place = Place::of(args)?;
     let mut output = Output::new(args.format, BufWriter::new(std::io::stdout().lock()));
     small_runtime()?.block_on(async {
-        let database = Database::open_sqlite(&path).await.map_err(Failure::input)?;
+        let database = place.open().await?;
         for one in &loaded {
             let filter = Filter { monitor: Some(one.monitor.id.to_string()), from, ..Filter::default() };
             database.export(&filter, |row| output.row(&row)).await.map_err(Failure::runtime)?;
@@ -37,8 +33,40 @@ pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     output.end()
 }
 
+/// Where the history is.
+enum Place {
+    Folder(PathBuf),
+    Server(Box<postgres::Settings>),
+}
+
+impl Place {
+    fn of(args: &ExportArgs) -> Result<Place> {
+        if let Some(url) = &args.database_url {
+            let settings = servers::named(url, &ServerVariables::read())?;
+            return Ok(Place::Server(Box::new(settings)));
+        }
+        let path = args.data.data_dir.join("prices.sqlite");
+        if path.is_file() {
+            return Ok(Place::Folder(path));
+        }
+        Err(Failure::input(format!(
+            "there is no history in {}: name the folder of `pricemonitor up` with --data-dir, or a server with \
+             --database-url",
+            args.data.data_dir.display()
+        )))
+    }
+
+    async fn open(&self) -> Result<Database> {
+        match self {
+            Place::Folder(path) => Database::open_sqlite(path).await,
+            Place::Server(settings) => Database::open_postgres(settings).await,
+        }
+        .map_err(Failure::input)
+    }
+}
+
 /// A time, or an age.
-fn since(text: &str) -> Result<Time> {
+pub(crate) fn since(text: &str) -> Result<Time> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

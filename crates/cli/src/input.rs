@@ -3,9 +3,9 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use pricemonitor_config::{Monitor, SecretString, Secrets};
+use pricemonitor_config::{ChannelSettings, Monitor, SecretString, Secrets};
 
-use crate::args::{Files, SecretArgs, secret_variables};
+use crate::args::{Files, SecretArgs, discord_is_given, secret_variables};
 use crate::exit::{Failure, Result};
 
 /// Most bytes of a manifest.
@@ -22,7 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) base_dir: PathBuf,
 }
 
-/// Reads every manifest; all errors of all files at once.
+/// Reads every manifest; all errors of all files at once. A monitor that names no channel has Discord, if
+/// the environment says where that is.
 pub(crate) fn manifests(files: &Files) -> Result<Vec<Loaded>> {
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut errors = Vec::new();
@@ -34,6 +35,10 @@ pub(crate) fn manifests(files: &Files) -> Result<Vec<Loaded>> {
     }
     if !errors.is_empty() {
         return Err(Failure::input(errors.join("\nerror: ")));
+    }
+    if discord_is_given() {
+        let silent = loaded.iter_mut().filter(|one| one.monitor.channels.is_empty());
+        silent.for_each(|one| one.monitor.channels.push(ChannelSettings::discord()));
     }
     let clashes = pricemonitor_config::clashes(loaded.iter().map(|one| (one.origin.as_str(), &one.monitor)));
     if !clashes.is_empty() {

@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{LogFormat, log_filter};
 
-/// What is logged when nobody says otherwise: our own notes, and only trouble from the libraries.
-const DEFAULT: &str = "warn,pricemonitor=info,pricemonitor_workers=info,pricemonitor_sources=info,\
+/// What is logged when nobody says otherwise: our own notes, and only trouble from the libraries. librdkafka
+/// calls every passing hiccup an error; what matters of them the event log says in its own words.
+const DEFAULT: &str = "warn,librdkafka=off,rdkafka=off,pricemonitor=info,pricemonitor_workers=info,pricemonitor_sources=info,\
 pricemonitor_eventlog=info,pricemonitor_store=info,pricemonitor_notify=info,pricemonitor_dashboard=info";
 
 /// Starts the log. A second start (in tests) changes nothing.

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::monitor::Flushed;
 use crate::args::{LogFormat, UpArgs};
 use crate::input::Loaded;
 use crate::out;
+use crate::pipeline::stop::Flushed;
 
 /// A line on standard output, if anybody reads it.
 macro_rules! say {
@@ -38,13 +38,27 @@ pub(super) fn print(args: &UpArgs, loaded: &[Loaded], page: SocketAddr) {
         if monitor.suspend {
             say!("    suspended: its sources are not polled (spec.suspend)");
         }
-        if !monitor.cluster_only.is_empty() {
-            say!("    for a cluster only, not used here: {}", monitor.cluster_only.join(", "));
+        let unused: Vec<&str> =
+            monitor.cluster_only.iter().copied().filter(|path| !used(args, path)).collect();
+        if !unused.is_empty() {
+            say!("    for a cluster only, not used here: {}", unused.join(", "));
         }
+    }
+    if let Some(servers) = &args.servers.bootstrap_servers {
+        say!("  kafka      {servers}");
+    }
+    if args.servers.database_url.is_some() {
+        say!("  postgres   as --database-url says");
     }
     say!("  data       {}", args.data.data_dir.display());
     say!("  page       http://{}", address(page));
     say!("Press Ctrl-C to stop.\n");
+}
+
+/// Whether what a manifest says for a cluster is used all the same, as the command line names one.
+fn used(args: &UpArgs, path: &str) -> bool {
+    let security = ["spec.kafka.replicationFactor", "spec.kafka.authentication", "spec.kafka.tls"];
+    args.servers.bootstrap_servers.is_some() && security.contains(&path)
 }
 
 /// `localhost` for loopback, which is what people type.

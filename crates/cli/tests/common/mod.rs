@@ -49,7 +49,7 @@ pub struct Setup {
 impl Setup {
     /// Writes `monitor.yaml`.
     pub fn new(text: &str) -> Setup {
-        let setup = Setup { place: Place::new().unwrap(), port: place::free_port().unwrap() };
+        let setup = Setup { place: Place::new().unwrap(), port: place::server_port().unwrap() };
         setup.place.write("monitor.yaml", text).unwrap();
         setup
     }

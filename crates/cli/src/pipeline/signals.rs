@@ -13,12 +13,12 @@ use crate::out;
 const LAST_SENTENCE: Duration = Duration::from_millis(200);
 
 /// Tells of the first signal.
-pub(super) struct Signals(mpsc::Receiver<()>);
+pub(crate) struct Signals(mpsc::Receiver<()>);
 
 impl Signals {
     /// Hears them from now on, on a thread of their own: whatever the rest waits for, a second one is
     /// heard and ends the process.
-    pub(super) fn listen() -> Result<Signals> {
+    pub(crate) fn listen() -> Result<Signals> {
         let runtime = small_runtime()?;
         let (terminate, interrupt) = runtime.block_on(async {
             let terminate = signal(SignalKind::terminate()).map_err(Failure::runtime)?;
@@ -33,7 +33,7 @@ impl Signals {
     }
 
     /// Waits for a signal (then all is well) or for a worker's last words.
-    pub(super) async fn first(mut self, died: &mut mpsc::Receiver<String>) -> Result<()> {
+    pub(crate) async fn first(&mut self, died: &mut mpsc::Receiver<String>) -> Result<()> {
         tokio::select! {
             _ = self.0.recv() => Ok(()),
             Some(why) = died.recv() => Err(Failure::runtime(why)),

@@ -1,5 +1,6 @@
 //! The page, the API, and what Prometheus and probes ask, on one address.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,43 +8,51 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use pricemonitor_config::SecretString;
-use pricemonitor_dashboard::{Bound, Notice, Options};
+use pricemonitor_dashboard::{Answers, Bound, Notice, Options};
 use prometheus::{Encoder, TextEncoder};
 use tokio_util::sync::CancellationToken;
 
+use pricemonitor_store::Database;
+
 use super::Shared;
-use crate::args::{PageToken, UpArgs};
+use crate::args::{PageArgs, PageToken};
 use crate::exit::{Failure, Result};
 
 /// Fewest characters of the page's token.
 const SHORTEST_TOKEN: usize = 8;
 
 /// Takes the address, before anything else happens.
-pub(super) async fn bind(args: &UpArgs) -> Result<Bound> {
-    let short = |token: &PageToken| token.0.expose().len() < SHORTEST_TOKEN;
-    if args.page_token.as_ref().is_some_and(short) {
-        return Err(Failure::input(format!(
-            "--page-token: a token has at least {SHORTEST_TOKEN} characters"
-        )));
-    }
-    pricemonitor_dashboard::bind(args.listen).await.map_err(Failure::input)
+pub(crate) async fn bind(listen: SocketAddr) -> Result<Bound> {
+    pricemonitor_dashboard::bind(listen).await.map_err(Failure::input)
 }
 
 /// Who may see the page, and under which names.
-pub(super) struct Access {
+pub(crate) struct Access {
     token: Option<SecretString>,
     hosts: Vec<String>,
 }
 
 impl Access {
-    /// As the command line says.
-    pub(super) fn of(args: &UpArgs) -> Access {
-        Access { token: args.page_token.clone().map(|token| token.0), hosts: args.allow_host.clone() }
+    /// As the command line says; a token that is too short is refused.
+    pub(crate) fn of(args: &PageArgs) -> Result<Access> {
+        let short = |token: &PageToken| token.0.expose().len() < SHORTEST_TOKEN;
+        if args.page_token.as_ref().is_some_and(short) {
+            return Err(Failure::input(format!(
+                "--page-token: a token has at least {SHORTEST_TOKEN} characters"
+            )));
+        }
+        Ok(Access { token: args.page_token.clone().map(|token| token.0), hosts: args.allow_host.clone() })
     }
 }
 
-/// Serves until `stop`.
-pub(super) async fn serve(bound: Bound, args: Access, shared: Arc<Shared>, stop: CancellationToken) {
+/// The page with what belongs to it, until `stop`.
+pub(crate) async fn page(
+    answers: Answers,
+    access: Access,
+    database: Database,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
     let health = shared.health.clone();
     let notices = move || {
         let notice = |notice: pricemonitor_workers::Notice| Notice {
@@ -56,17 +65,22 @@ pub(super) async fn serve(bound: Bound, args: Access, shared: Arc<Shared>, stop:
     let options = Options {
         version: env!("CARGO_PKG_VERSION"),
         notices: Arc::new(notices),
-        token: args.token,
-        allowed_hosts: args.hosts,
+        token: access.token,
+        allowed_hosts: access.hosts,
         ..Options::default()
     };
-    let prices = Arc::new(shared.database.clone());
-    if let Err(error) = bound.serve(options, prices, probes(shared), stop).await {
-        tracing::error!("the page ended: {error}");
+    answers.page(options, Arc::new(database), probes(shared), stop).await;
+}
+
+/// Answers until `stop`.
+pub(crate) async fn serve(bound: Bound, stop: CancellationToken) {
+    if let Err(error) = bound.serve(stop).await {
+        tracing::error!("page, metrics and probes are not served any more: {error}");
     }
 }
 
-fn probes(shared: Arc<Shared>) -> Router {
+/// What Prometheus and probes ask.
+pub(crate) fn probes(shared: Arc<Shared>) -> Router {
     let (metrics, health) = (shared.metrics.clone(), shared.health.clone());
     let metrics = move || async move {
         let mut text = Vec::new();

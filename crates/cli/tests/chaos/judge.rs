@@ -1,0 +1,224 @@
+//! Raw topic, processed topic, history and CSV file against what the sources showed.
+
+use std::collections::BTreeMap;
+
+use pricemonitor_model::Decimal;
+use pricemonitor_testkit::feed::HourPrice;
+use pricemonitor_testkit::topics::Taken;
+use pricemonitor_testkit::{feed, read};
+use serde_json::Value;
+
+use crate::ground::{CSV, Ground, MARKET, SPOT, markets};
+use crate::ledger::Ledger;
+use crate::truth;
+
+/// Partition and offset of a raw record.
+pub type Place = (u32, u64);
+
+/// An observation of the raw topic.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    pub place: Place,
+    pub time: i64,
+    pub source: String,
+    pub item: String,
+    pub price: Decimal,
+    value: Value,
+}
+
+impl Raw {
+    /// The start of its slot, for schedules.
+    fn slot(&self) -> Option<&str> {
+        self.value["slot"]["start"].as_str()
+    }
+}
+
+/// Series with their observations in the order of the log.
+pub type Series = BTreeMap<(String, String), Vec<Raw>>;
+
+/// The committed observations of a monitor, in the order of partition and offset.
+pub fn observations(ground: &Ground, monitor: &str) -> Vec<Raw> {
+    let raw = ground.topic(&format!("{monitor}.raw_prices"));
+    raw.iter()
+        .map(|taken| (taken, value(taken)))
+        .filter(|(_, value)| value["kind"] == "observation")
+        .map(|(taken, value)| Raw {
+            place: (taken.partition, taken.offset),
+            time: taken.time,
+            source: text(&value, "source"),
+            item: text(&value, "item"),
+            price: decimal(&value["price"]).unwrap(),
+            value,
+        })
+        .collect()
+}
+
+/// The same by series.
+pub fn series(observations: &[Raw]) -> Series {
+    let mut series = Series::new();
+    for raw in observations {
+        series.entry((raw.source.clone(), raw.item.clone())).or_default().push(raw.clone());
+    }
+    series
+}
+
+pub fn value(taken: &Taken) -> Value {
+    serde_json::from_str(&taken.value).unwrap_or_else(|error| panic!("{error}: {taken:?}"))
+}
+
+pub fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
+}
+
+pub fn decimal(value: &Value) -> Option<Decimal> {
+    value.as_str().map(|text| text.parse().unwrap())
+}
+
+/// Where the record stands that an event or alert came from.
+pub fn place(value: &Value) -> Place {
+    let number = |name| value["coordinates"][name].as_u64().unwrap();
+    (u32::try_from(number("partition")).unwrap(), number("offset"))
+}
+
+/// The market: many series on many partitions.
+pub fn market(ground: &Ground, ledger: &mut Ledger) {
+    let raw = observations(ground, MARKET);
+    let steps = steps(ground);
+    let text = std::fs::read_to_string(ground.place.at("market.yaml")).unwrap();
+    let monitor = pricemonitor_config::load(&text, "market.yaml").unwrap().remove(0);
+    let (mut want, mut got) = (Vec::new(), Vec::new());
+    for settings in monitor.sources.iter().filter(|settings| markets().contains(&settings.name)) {
+        let steps = steps.get(&settings.name).copied().unwrap_or_default();
+        println!("{}: {steps} steps", settings.name);
+        let shown = truth::shown(settings, steps);
+        want.extend(numbered(shown.into_iter().map(|(item, price)| ((settings.name.clone(), item), price))));
+    }
+    // The place of a price within its series: lost, doubled and out of order all show.
+    got.extend(numbered(raw.iter().map(|raw| ((raw.source.clone(), raw.item.clone()), raw.price))));
+    ledger.compare("observations", want, got);
+    one_partition_each(&raw, ledger);
+    processed(ground, MARKET, &raw, ledger);
+    history(ground, MARKET, &raw, ledger);
+}
+
+/// Every price with its series and its number in there.
+fn numbered(
+    prices: impl Iterator<Item = ((String, String), Decimal)>,
+) -> Vec<((String, String), usize, Decimal)> {
+    let mut numbers: BTreeMap<(String, String), usize> = BTreeMap::new();
+    prices
+        .map(|(series, price)| {
+            let number = numbers.entry(series.clone()).or_default();
+            *number += 1;
+            (series, *number, price)
+        })
+        .collect()
+}
+
+/// How many steps each source has told, as its last committed checkpoint says.
+fn steps(ground: &Ground) -> BTreeMap<String, u64> {
+    let checkpoints = ground.topic(&format!("{MARKET}.checkpoints"));
+    let mut steps = BTreeMap::new();
+    for taken in checkpoints {
+        let Some((_, inner)) = taken.value.split_once('\n') else { continue };
+        let inner: Value = serde_json::from_str(inner).unwrap();
+        steps.insert(taken.key.clone().unwrap(), inner["step"].as_u64().unwrap());
+    }
+    steps
+}
+
+fn one_partition_each(raw: &[Raw], ledger: &mut Ledger) {
+    let mut partitions: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for raw in raw {
+        let first = *partitions.entry((&raw.source, &raw.item)).or_insert(raw.place.0);
+        if first != raw.place.0 {
+            ledger.failures.push(format!("{} of {} is on two partitions", raw.item, raw.source));
+        }
+    }
+}
+
+/// One event for every observation, with the price before; in the order of the observations for each key.
+fn processed(ground: &Ground, monitor: &str, raw: &[Raw], ledger: &mut Ledger) {
+    let mut before: BTreeMap<(&str, &str, Option<&str>), Decimal> = BTreeMap::new();
+    let want = raw
+        .iter()
+        .map(|raw| {
+            // Each slot of a schedule has its own price before.
+            let previous = before.insert((&raw.source, &raw.item, raw.slot()), raw.price);
+            (raw.place, raw.item.clone(), raw.price, previous)
+        })
+        .collect();
+    let topic = format!("{monitor}.processed_prices");
+    let events = ground.topic(&topic);
+    let mut last: BTreeMap<String, Place> = BTreeMap::new();
+    let mut got = Vec::new();
+    for taken in events {
+        let event = value(taken);
+        let place = place(&event);
+        let key = taken.key.clone().unwrap();
+        if let Some(earlier) = last.insert(key.clone(), place)
+            && earlier >= place
+        {
+            ledger.failures.push(format!("{topic}: {key} of {place:?} stands behind {earlier:?}"));
+        }
+        let price = decimal(&event["price"]).unwrap();
+        got.push((place, text(&event, "item"), price, decimal(&event["previous"])));
+    }
+    ledger.compare(&format!("processed events, {monitor}"), want, got);
+}
+
+/// One row for every observation, at its place.
+fn history(ground: &Ground, monitor: &str, raw: &[Raw], ledger: &mut Ledger) {
+    let query = format!(
+        "SELECT o.partition, h.\"offset\", s.source, s.item, h.price
+         FROM price_history h JOIN series s ON s.id = h.series JOIN sink_offsets o ON o.id = h.stream
+         JOIN monitors m ON m.id = o.monitor WHERE m.monitor = '{monitor}'"
+    );
+    let got = ground
+        .rows(&query)
+        .iter()
+        .map(|row| {
+            let place: Place = (row[0].parse().unwrap(), row[1].parse().unwrap());
+            (place, row[2].clone(), row[3].clone(), row[4].parse::<Decimal>().unwrap())
+        })
+        .collect();
+    let want = raw.iter().map(|raw| (raw.place, raw.source.clone(), raw.item.clone(), raw.price)).collect();
+    ledger.compare(&format!("rows of price_history, {monitor}"), want, got);
+}
+
+/// Electricity: one partition, slots, and a CSV file.
+pub fn spot(ground: &Ground, hours: &[HourPrice], ledger: &mut Ledger) {
+    let raw = observations(ground, SPOT);
+    let want =
+        hours.iter().map(|hour| (hour.start.clone(), hour.price.parse::<Decimal>().unwrap())).collect();
+    let got = raw.iter().map(|raw| (raw.slot().unwrap().to_owned(), raw.price)).collect();
+    ledger.compare("hours", want, got);
+    processed(ground, SPOT, &raw, ledger);
+    history(ground, SPOT, &raw, ledger);
+
+    // In the order of the log, byte by byte.
+    let want: Vec<String> = raw
+        .iter()
+        .zip(hours)
+        .map(|(raw, hour)| {
+            let received = feed::instant(raw.time);
+            format!("{},{},{},{},chaos", &received[..19], hour.price, hour.start, hour.end)
+        })
+        .collect();
+    let file = ground.place.at(CSV);
+    if let Err(error) = read::csv(&file) {
+        ledger.failures.push(format!("{error:#}"));
+    }
+    let csv = std::fs::read_to_string(&file).unwrap_or_default();
+    let got: Vec<String> = csv.lines().skip(1).map(str::to_owned).collect();
+    if want != got {
+        let at =
+            want.iter().zip(&got).position(|(want, got)| want != got).unwrap_or(want.len().min(got.len()));
+        ledger.failures.push(format!(
+            "the CSV file parts from the log at line {at}: {:?} for {:?}",
+            got.get(at),
+            want.get(at)
+        ));
+    }
+    ledger.compare("lines of the CSV file", want, got);
+}

@@ -1,0 +1,15 @@
+//! The workers on real Kafka and PostgreSQL, each as a process of its own.
+//!
+//! The servers must have been fetched: `cargo xtask provision kafka postgres`.
+
+#![allow(unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
+
+mod audit;
+#[path = "../common/mod.rs"]
+mod common;
+mod electricity;
+mod fleet;
+mod refusals;
+mod secure;
+mod tickets;
