@@ -1,0 +1,78 @@
+//! The CustomResourceDefinition itself.
+
+use std::time::Duration;
+
+use pricemonitor_testkit::wait;
+use serde_json::Value;
+
+use crate::{DEFINITION, admin, text};
+
+#[test]
+fn the_definition_is_established_structural_and_small_enough_for_every_way_to_apply_it() {
+    let mut stored = admin().get(&[DEFINITION]).unwrap();
+    let conditions = stored["status"]["conditions"].as_array().unwrap();
+    let is = |kind: &str| {
+        conditions.iter().find(|one| one["type"] == kind).map(|one| one["status"].as_str().unwrap())
+    };
+    assert_eq!(is("Established"), Some("True"));
+    assert_eq!(is("NamesAccepted"), Some("True"));
+    assert_eq!(is("NonStructuralSchema"), None, "{conditions:?}");
+    // An annotation holds as much and no more: what `kubectl apply` without --server-side keeps there.
+    stored["metadata"]["managedFields"].take();
+    let size = stored.to_string().len();
+    assert!(size < 256 * 1024, "{size} bytes");
+
+    let file = text("../../manifests/crd.yaml");
+    admin().run(&["apply", "--dry-run=server", "-f", "-"], Some(&file)).unwrap();
+}
+
+#[test]
+fn applying_the_definition_again_changes_nothing() {
+    let version = || admin().get(&[DEFINITION]).unwrap()["metadata"]["resourceVersion"].clone();
+    let before = version();
+    admin().apply(&text("../../manifests/crd.yaml")).unwrap();
+    assert_eq!(version(), before);
+}
+
+#[test]
+fn every_field_is_explained_in_what_the_api_publishes() {
+    let mut published = Value::Null;
+    wait::until("the API to publish the schema", Duration::from_secs(60), || {
+        let path = ["get", "--raw", "/openapi/v3/apis/pricemonitor.dev/v1alpha1"];
+        let document: Value = admin().run(&path, None).map_or(Value::Null, |text| text.parse().unwrap());
+        published = document["components"]["schemas"]["dev.pricemonitor.v1alpha1.PriceMonitor"].clone();
+        published.is_object()
+    })
+    .unwrap();
+    let (mut fields, mut silent) = (0, Vec::new());
+    for part in ["spec", "status"] {
+        walk(&published["properties"][part], part, &mut |path, field| {
+            fields += 1;
+            if field["description"].as_str().is_none_or(|words| words.trim().is_empty()) {
+                silent.push(path.to_owned());
+            }
+        });
+    }
+    assert!(silent.is_empty(), "without a description: {silent:?}");
+    assert!(fields > 150, "{fields} fields");
+
+    let explained = admin().run(&["explain", "pm.spec.rules.drop.percent"], None).unwrap();
+    let rules = &published["properties"]["spec"]["properties"]["rules"]["items"]["properties"];
+    let words = rules["drop"]["properties"]["percent"]["description"].as_str().unwrap();
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat(&explained).contains(&flat(words)), "{explained}");
+}
+
+/// Calls `look` for every named field below a schema.
+fn walk(schema: &Value, path: &str, look: &mut impl FnMut(&str, &Value)) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        look(&path, field);
+        walk(field, &path, look);
+    }
+    for inner in ["items", "additionalProperties"] {
+        if schema[inner].is_object() {
+            walk(&schema[inner], &format!("{path}[]"), look);
+        }
+    }
+}
