@@ -65,7 +65,8 @@ fn missing_tests(document: &Path, text: &str) -> Vec<String> {
             _ => continue,
         };
         let code = fs::read_to_string(&file).unwrap_or_default();
-        if !code.contains(&format!("fn {name}(")) {
+        // A suite that several engines run takes the engine as a parameter.
+        if !code.contains(&format!("fn {name}(")) && !code.contains(&format!("fn {name}<")) {
             missing.push(format!("{}: there is no test `{name}` in {file}", document.display()));
         }
     }

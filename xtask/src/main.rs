@@ -1,6 +1,7 @@
 //! Everything a contributor or a CI machine does, one command each.
 
 mod bench;
+mod chaos;
 mod chores;
 mod docs;
 mod floors;
@@ -35,6 +36,7 @@ use clap::{Parser, Subcommand};
   cargo xtask test --only e2e       the real binary: kill -9, stop signals, bad input
   cargo xtask lint                  formatting, clippy, floors, licences, file lengths
   cargo xtask docs && git diff      the generated documents, after a change of what they describe
+  cargo xtask chaos                 kills and cuts of everything, for a long time, and what came of it
   cargo xtask bench                 the speed goals and what this machine reaches
 
 One test alone:
@@ -60,6 +62,8 @@ enum Chore {
     Docs,
     /// Takes the pictures under docs/screenshots anew, in headless Chromium
     Screenshots,
+    /// Kills, pauses and cuts off everything on real servers, with a known workload; prints its table
+    Chaos(chaos::Arguments),
     /// Measures a release build against the speed goals; prints, never fails for being slow
     Bench(bench::Arguments),
 }
@@ -87,6 +91,7 @@ fn start(arguments: &Arguments) -> Result<bool> {
         Chore::Provision(arguments) => provision::run(arguments),
         Chore::Docs => chores::docs(),
         Chore::Screenshots => chores::screenshots(),
+        Chore::Chaos(arguments) => chaos::run(arguments),
         Chore::Bench(arguments) => bench::run(arguments),
     }
 }

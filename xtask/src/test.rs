@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// A stage of the test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Stage {
-    /// Gets what the tests need: headless Chromium
+    /// Gets what the tests need: headless Chromium, Kafka, PostgreSQL, Kubernetes
     Provision,
     /// Compiles every test and the binary, once
     Build,
@@ -34,7 +34,7 @@ enum Stage {
     Doc,
     /// The real binary: kill -9 under load, stop signals, bad input, secrets
     E2e,
-    /// Real servers: Kafka and PostgreSQL
+    /// Real servers: Kafka, PostgreSQL and Kubernetes
     Servers,
     /// The web page in headless Chromium
     Browser,
@@ -79,12 +79,17 @@ impl Stage {
     /// The stage a test program belongs to.
     fn of(target: &Target) -> Stage {
         match (target.package.as_str(), target.kind.as_str(), target.name.as_str()) {
+            (_, "test", name) if of_servers(name) => Stage::Servers,
             ("pricemonitor", "test", _) => Stage::E2e,
-            (_, "test", name) if name == "servers" || name.starts_with("kafka_") => Stage::Servers,
             ("pricemonitor-dashboard", "test", "browser") => Stage::Browser,
             _ => Stage::Unit,
         }
     }
+}
+
+/// Whether a test program of this name starts real servers.
+fn of_servers(name: &str) -> bool {
+    name == "servers" || ["kafka_", "postgres_", "kube_"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// What became of a stage.

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::provisioned::{Program, cache};
 use crate::run::{self, words};
 
-/// How long another run may take that fetches the same.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long another run may take that fetches the same: longer than the longest build.
+const PATIENCE: Duration = Duration::from_secs(45 * 60);
 
 /// Calls `fetch` with a fresh folder when `program` is missing, and marks it as whole only after that;
 /// what an interrupted run left is thrown away first.

@@ -37,6 +37,14 @@ pub(crate) fn get() -> Result<bool> {
             ],
             &lib,
         )?;
+        if let Err(error) = mend(&lib, &folder.join("mending")) {
+            if run::was_interrupted() {
+                return Err(error);
+            }
+            println!(
+                "kafka: left as it is published ({error:#}); a broker that is killed may forget transactions"
+            );
+        }
         let recorded = record(&lib, &folder.join("recording"));
         fs::remove_dir_all(folder.join("recording")).context("removing the recording's folder")?;
         if let Err(error) = recorded {
@@ -73,6 +81,42 @@ fn java() -> Result<()> {
 fn major(version: &str) -> Option<u32> {
     let quoted = version.split('"').nth(1)?;
     quoted.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Mends a class as Kafka's own change for KAFKA-20734 does. A broker that starts after a crash has no leader for its
+/// partitions for a moment; with the published class it takes them for deleted then, and never tells them how the
+/// transactions ended that were open: some are lost, and some come twice. No test of ours could tell that from a fault
+/// of ours.
+///
+/// Needs the compiler that comes with a JDK.
+fn mend(lib: &Path, place: &Path) -> Result<()> {
+    let jar = lib.join(format!("kafka-metadata-{}.jar", KAFKA.version));
+    let (sources, classes) = (place.join("sources"), place.join("classes"));
+    maven::unpack_sources(("org.apache.kafka", "kafka-metadata", KAFKA.version), &sources)?;
+    let source = sources.join("org/apache/kafka/metadata/KRaftMetadataCache.java");
+    let text = fs::read_to_string(&source).with_context(|| format!("reading {}", source.display()))?;
+    fs::write(&source, mended(&text)?)?;
+    fs::create_dir_all(&classes)?;
+    let mut compile = Command::new("javac");
+    compile.args(["-nowarn", "-proc:none", "-cp"]).arg(lib.join("*"));
+    quietly(compile.arg("-d").arg(&classes).arg(&source), Duration::from_secs(120))?;
+    let mut update = Command::new("jar");
+    quietly(update.arg("uf").arg(&jar).arg("-C").arg(&classes).arg("."), Duration::from_secs(60))?;
+    fs::remove_dir_all(place).context("removing the mending's folder")
+}
+
+/// The class's source, where a partition that is there but has no leader is no longer one that is not there.
+fn mended(source: &str) -> Result<String> {
+    const FAULT: &str = ".flatMap(partition -> Optional.ofNullable(image.cluster().broker(partition.leader))";
+    const REST: &str = ".map(broker -> broker.node(listenerName.value()).orElse(Node.noNode())));";
+    let fault = source.split_once(FAULT).filter(|(_, behind)| behind.trim_start().starts_with(REST));
+    let Some((before, behind)) = fault else {
+        bail!("the class is another than expected: is it mended by now?")
+    };
+    let behind = behind.trim_start().strip_prefix(REST).unwrap_or_default();
+    let sound = ".map(partition -> Optional.ofNullable(image.cluster().broker(partition.leader))\n                \
+                 .flatMap(broker -> broker.node(listenerName.value())).orElse(Node.noNode()));";
+    Ok(format!("{before}{sound}{behind}"))
 }
 
 /// Runs a broker once and has Java keep the classes that it loaded, as it parsed and checked them: a
@@ -137,6 +181,17 @@ fn free_port() -> Result<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_is_there_in_the_mended_class() {
+        let published = "return find(image)\n            .flatMap(partition -> Optional.ofNullable(image.cluster()\
+                         .broker(partition.leader))\n                .map(broker -> broker.node(listenerName\
+                         .value()).orElse(Node.noNode())));\n    }";
+        let mended = mended(published).unwrap();
+        assert!(mended.starts_with("return find(image)\n            .map(partition -> "), "{mended}");
+        assert!(mended.ends_with(".orElse(Node.noNode()));\n    }"), "{mended}");
+        assert!(super::mended(&mended).is_err(), "it is mended already");
+    }
 
     #[test]
     fn the_major_version_of_java_is_read_from_what_it_says() {

@@ -39,6 +39,28 @@ pub(crate) fn unpack(artifacts: &[Coordinates<'_>], into: &Path) -> Result<()> {
     goal("unpack-dependencies", artifacts, into)
 }
 
+/// Puts the sources of an artifact into `into`.
+///
+/// # Errors
+/// As for [`copy`].
+pub(crate) fn unpack_sources((group, name, version): Coordinates<'_>, into: &Path) -> Result<()> {
+    if !is_there() {
+        bail!("{BY_HAND}");
+    }
+    fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
+    let mut output = OsString::from("-DoutputDirectory=");
+    output.push(into);
+    let mut command = Command::new("mvn");
+    // In there: the goal needs no project, and without one the plugin leaves its marks, by which it would do nothing
+    // the next time, under the folder that it is called from.
+    command.current_dir(into).args(["-q", "-B", "-ntp"]).arg(format!("{PLUGIN}:unpack"));
+    command.arg(format!("-Dartifact={group}:{name}:{version}:jar:sources")).arg(output);
+    if !run::stream(&mut command, Duration::from_secs(10 * 60))? {
+        bail!("mvn cannot fetch the sources of {name} {version}, see above");
+    }
+    Ok(())
+}
+
 fn goal(goal: &str, artifacts: &[Coordinates<'_>], into: &Path) -> Result<()> {
     if !is_there() {
         bail!("{BY_HAND}");

@@ -3,7 +3,9 @@
 mod apt;
 mod cache;
 mod chromium;
+mod go;
 mod kafka;
+mod kubernetes;
 mod maven;
 mod postgres;
 // The versions and places are the tests' as well, who look there for their servers; this package stands
@@ -21,9 +23,9 @@ use clap::{Args, ValueEnum};
 /// What `cargo xtask provision` takes.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Arguments {
-    /// What to get; without any, all of them
+    /// What to get; without any, what the tests need
     #[arg(value_name = "PROGRAM")]
-    programs: Vec<Program>,
+    pub(crate) programs: Vec<Program>,
 }
 
 /// What can be got.
@@ -31,11 +33,29 @@ pub(crate) struct Arguments {
 pub(crate) enum Program {
     /// Headless Chromium, by apt-get on Debian as root
     Chromium,
+    /// KEDA's and the Prometheus operator's resources, by Go
+    Definitions,
+    /// etcd, built with Go
+    Etcd,
+    /// Helm, built with Go
+    Helm,
     /// Apache Kafka, by Maven; needs Java 17
     Kafka,
+    /// Kubernetes' API server, controller manager, scheduler and kubectl, and KWOK, built with Go
+    Kube,
     /// PostgreSQL, by Maven, else Debian's package
     Postgres,
 }
+
+/// What the stages of `cargo xtask test` need, the quickest to get first.
+const TESTS: [Program; 6] = [
+    Program::Chromium,
+    Program::Kafka,
+    Program::Postgres,
+    Program::Definitions,
+    Program::Etcd,
+    Program::Kube,
+];
 
 /// What the chore was asked for.
 ///
@@ -43,7 +63,7 @@ pub(crate) enum Program {
 /// As for [`get`].
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     match arguments.programs.as_slice() {
-        [] => get(Program::value_variants()),
+        [] => get(&TESTS),
         programs => get(programs),
     }
 }
@@ -58,7 +78,11 @@ pub(crate) fn get(programs: &[Program]) -> Result<bool> {
     for program in programs {
         ok &= match program {
             Program::Chromium => chromium::get()?,
+            Program::Definitions => kubernetes::definitions()?,
+            Program::Etcd => kubernetes::etcd()?,
+            Program::Helm => kubernetes::helm()?,
             Program::Kafka => kafka::get()?,
+            Program::Kube => kubernetes::kube()?,
             Program::Postgres => postgres::get()?,
         };
     }
