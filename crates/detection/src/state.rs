@@ -10,7 +10,8 @@ use pricemonitor_model::{Decimal, Labels, Observation, PriceKind, Slot, Time};
 ///
 /// # Guarantees
 /// - A quote under one rule takes at most 200 bytes, the heap included: 88 here, 64 for each rule that
-///   matches, and 16 that the allocator keeps. Encoded it takes 31 to 60 bytes.
+///   matches, and 16 that the allocator keeps. Encoded, as it is kept between transactions, it takes
+///   31 to 60 bytes.
 /// - A schedule holds at most [`MAX_SLOTS`](crate::MAX_SLOTS) slots of 88 bytes (before revisions).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ItemState {

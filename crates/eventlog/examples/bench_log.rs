@@ -38,7 +38,7 @@ impl Fold for Work {
         let table = self.tables.get_mut(&batch.partition).expect("assigned");
         for record in batch.records {
             let key = record.key.unwrap_or_default();
-            let state = table.entry(key);
+            let state = table.entry(key).expect("any bytes are a value");
             state.resize(STATE, 0);
             state[0] = state[0].wrapping_add(1);
             let first = state[0];

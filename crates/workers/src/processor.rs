@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use pricemonitor_detection::{Detector, ItemState, TickEffect};
 use pricemonitor_eventlog::{Batch, Error, Fold, Out, Record, Restored, Result, Table, Topic};
+use pricemonitor_model::persist::PersistError;
 use pricemonitor_model::{
     Admission, Admitted, Alert, Coordinates, DeadLetter, MonitorId, PriceEvent, Rejection, Rule, Tick, Time,
     admission, letter, wire,
@@ -74,7 +75,7 @@ impl Processor {
                 };
                 self.scratch.clear();
                 Detector::key(&observation, &mut self.scratch);
-                let state = partition.state.entry(&self.scratch);
+                let state = partition.state.entry(&self.scratch).map_err(unreadable)?;
                 let mut alerts = Vec::new();
                 let kept_back = state.suppressed();
                 let event = self.detector.observe(state, observation, at, &mut alerts);
@@ -120,15 +121,18 @@ impl Processor {
         partition.swept = tick.at;
         let prefix = format!("{}/", tick.source);
         let detector = &self.detector;
-        let due = |(key, state): &(&[u8], &ItemState)| {
-            key.starts_with(prefix.as_bytes()) && detector.due(state, tick)
-        };
         // Only keys for which time changes something are touched, and so written.
-        let keys: Vec<Vec<u8>> = partition.state.iter().filter(due).map(|(key, _)| key.to_vec()).collect();
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for entry in partition.state.iter(prefix.as_bytes()) {
+            let (key, state) = entry.map_err(unreadable)?;
+            if detector.due(&state, tick) {
+                keys.push(key.to_vec());
+            }
+        }
         let mut alerts = Vec::new();
         for key in keys {
-            if detector.tick(partition.state.entry(&key), &key, tick, at, &mut alerts) == TickEffect::Expired
-            {
+            let state = partition.state.entry(&key).map_err(unreadable)?;
+            if detector.tick(state, &key, tick, at, &mut alerts) == TickEffect::Expired {
                 partition.state.remove(&key);
             }
         }
@@ -157,8 +161,7 @@ impl Fold for Processor {
     fn assigned(&mut self, partition: u32, restored: Restored<'_>) -> Result<()> {
         let mut state = Table::new();
         let offset = restored.next_offset;
-        restored
-            .each(|key, value| state.restore(key, value).map_err(|error| Error::Worker(error.to_string())))?;
+        restored.each(|key, value| state.restore(key, value).map_err(unreadable))?;
         tracing::debug!(monitor = %self.monitor, partition, keys = state.len(), offset, "restored");
         self.partitions.insert(partition, Partition { state, swept: Time::default() });
         Ok(())
@@ -197,6 +200,11 @@ impl Fold for Processor {
     fn revoked(&mut self, partition: u32) {
         self.partitions.remove(&partition);
     }
+}
+
+/// Nothing that another try would change.
+fn unreadable(error: PersistError) -> Error {
+    Error::Worker(error.to_string())
 }
 
 impl Counts {

@@ -14,6 +14,7 @@ use super::native::{Entry, Message, Messages};
 use super::restore::Restore;
 use super::scan;
 use super::stall::{self, Stall};
+use super::takeover;
 use super::transaction::Transactions;
 use crate::{Batch, Error, Fold, Member, Out, Position, Record, Restored, Result, Stop, Topic};
 
@@ -181,6 +182,7 @@ impl<F: Fold> Folding<'_, F> {
     /// Hands over a partition with its state as committed. Tells where it goes on.
     fn assign(&mut self, group: &str, partition: u32) -> std::result::Result<u64, End> {
         let log = self.log;
+        takeover::fence_last_writer(log, partition, &self.transactional_id);
         // Before the restore, which may be long: whoever is older has nothing to do with this partition.
         let next_offset = match scan::meta(log, partition, log.options.config_epoch)? {
             None => log.ends(Topic::Raw, partition)?.0,
@@ -292,6 +294,7 @@ impl<F: Fold> Folding<'_, F> {
             incarnation: self.log.incarnation.0,
             partitions: self.log.partitions(Topic::Raw),
             next_offset: batch.next_offset(),
+            writer: self.transactional_id.clone(),
         };
         let meta = meta.encode()?;
         // The mark comes last: whoever looks for it finds it at the end.

@@ -39,6 +39,39 @@ pub(super) fn wait_for_ends(log: &Shared, topics: &[Topic]) -> Result<()> {
     Ok(())
 }
 
+/// Waits at most `patience` until all that is in a partition by now is committed or given up. `Some`: it is not, and up
+/// to this offset all is.
+///
+/// # Errors
+/// [`Error::Retry`] when the cluster does not answer.
+pub(super) fn stays_open(
+    log: &Shared,
+    topic: Topic,
+    partition: u32,
+    patience: Duration,
+) -> Result<Option<u64>> {
+    let reader = reader(log)?;
+    let end = log.ends(topic, partition)?.1;
+    let deadline = Instant::now() + patience;
+    loop {
+        let stable = stable(&reader, log.name(topic), partition)?;
+        if stable >= end {
+            return Ok(None);
+        }
+        if Instant::now() > deadline {
+            return Ok(Some(stable));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Up to where all is decided: what the cluster tells a reader of committed records as the end.
+fn stable(reader: &BaseConsumer<Ear>, topic: &str, partition: u32) -> Result<u64> {
+    let stable = reader.fetch_watermarks(topic, partition as i32, ASK);
+    let (_, stable) = stable.map_err(|error| explain(&format!("cannot read `{topic}`"), &error))?;
+    Ok(stable.max(0) as u64)
+}
+
 fn reader(log: &Shared) -> Result<BaseConsumer<Ear>> {
     let reader = log.connection.reader(&log.id).create_with_context(Ear::default());
     reader.map_err(|error| explain("cannot make a client", &error))
@@ -53,14 +86,12 @@ pub(super) fn wait(
     deadline: Instant,
 ) -> Result<()> {
     loop {
-        // Asked by a reader of committed records, the cluster tells up to where all is decided.
-        let stable = reader.fetch_watermarks(topic, partition as i32, ASK);
-        let (_, stable) = stable.map_err(|error| explain(&format!("cannot read `{topic}`"), &error))?;
-        if stable.max(0) as u64 >= end {
+        let stable = stable(reader, topic, partition)?;
+        if stable >= end {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Error::Retry(open_for_long(topic, partition, stable.max(0) as u64)));
+            return Err(Error::Retry(open_for_long(topic, partition, stable)));
         }
         std::thread::sleep(PAUSE);
     }

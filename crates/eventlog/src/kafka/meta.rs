@@ -27,6 +27,9 @@ pub(super) struct Meta {
     pub(super) partitions: u32,
     /// The next raw offset to fold.
     pub(super) next_offset: u64,
+    /// Transactional id of who wrote this; unknown in what older programs wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) writer: String,
 }
 
 impl Meta {
@@ -71,8 +74,14 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written_and_a_newer_one_says_who_is_older() {
-        let meta =
-            Meta { format: FORMAT, config_epoch: 3, incarnation: u64::MAX, partitions: 4, next_offset: 7 };
+        let meta = Meta {
+            format: FORMAT,
+            config_epoch: 3,
+            incarnation: u64::MAX,
+            partitions: 4,
+            next_offset: 7,
+            writer: "m.processor.a".to_owned(),
+        };
         let bytes = meta.encode().unwrap();
         for epoch in [0, 3, 4] {
             assert_eq!(Meta::decode("t", 0, epoch, &bytes).unwrap(), meta, "{epoch}");
@@ -89,8 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_of_a_program_that_knew_no_epochs_is_read() {
+    fn a_mark_of_a_program_that_knew_neither_epochs_nor_writers_is_read() {
         let old = br#"{"format":1,"incarnation":5,"partitions":2,"nextOffset":9}"#;
-        assert_eq!(Meta::decode("t", 0, 1, old).unwrap().config_epoch, 0);
+        let meta = Meta::decode("t", 0, 1, old).unwrap();
+        assert_eq!((meta.config_epoch, meta.writer.as_str()), (0, ""));
     }
 }

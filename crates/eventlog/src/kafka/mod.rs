@@ -32,6 +32,7 @@ mod settings;
 mod setup;
 mod sink;
 mod stall;
+mod takeover;
 mod transaction;
 mod trouble;
 

@@ -134,7 +134,16 @@ fn mark(log: &Shared, partition: u32) -> Result<Option<Position>> {
 /// # Errors
 /// [`Error::Superseded`] when it was written by a later program, or by a higher epoch than `config_epoch`.
 pub(super) fn meta(log: &Shared, partition: u32, config_epoch: u64) -> Result<Option<Meta>> {
-    let (first, end) = log.ends(Topic::State, partition)?;
+    let (_, end) = log.ends(Topic::State, partition)?;
+    meta_before(log, partition, config_epoch, end)
+}
+
+/// What a state partition says of itself before `end`.
+///
+/// # Errors
+/// As for [`meta`].
+pub(super) fn meta_before(log: &Shared, partition: u32, config_epoch: u64, end: u64) -> Result<Option<Meta>> {
+    let (first, _) = log.ends(Topic::State, partition)?;
     let mut last = None;
     for from in NEAR.map(|near| end.saturating_sub(near).max(first)).into_iter().chain([first]) {
         scan(log, Topic::State, partition, from..end, &mut |record| {

@@ -95,7 +95,7 @@ impl Fold for Counter {
         for record in batch.records {
             let key = record.key.unwrap_or_default();
             let value = record.value.unwrap_or_default();
-            let state = table.entry(key);
+            let state = table.entry(key).unwrap();
             let next = count(state) + 1;
             *state = next.to_le_bytes().to_vec();
             state.resize(self.weight.max(8), 7);
@@ -139,8 +139,8 @@ impl Fold for Counter {
 impl Counter {
     /// The counts by key in memory.
     pub fn counts(&self) -> BTreeMap<String, u64> {
-        let entries = self.tables.values().flat_map(Table::iter);
-        entries.map(|(key, value)| (String::from_utf8(key.to_vec()).unwrap(), count(value))).collect()
+        let entries = self.tables.values().flat_map(|table| table.iter(b"")).map(std::result::Result::unwrap);
+        entries.map(|(key, value)| (String::from_utf8(key.to_vec()).unwrap(), count(&value))).collect()
     }
 }
 
