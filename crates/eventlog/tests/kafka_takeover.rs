@@ -20,6 +20,8 @@ const CHILD: &str = "PRICEMONITOR_TEST_TAKEOVER_CHILD";
 const LINGER: Duration = Duration::from_millis(500);
 
 fn open(bootstrap: &str) -> KafkaLog {
+    // What the engine says explains a test that fails.
+    let _ = tracing_subscriber::fmt().with_env_filter("pricemonitor=debug").with_ansi(false).try_init();
     let connection = Connection { bootstrap_servers: bootstrap.to_owned(), properties: Default::default() };
     let (id, layout) = (MonitorId::new(None, "takeover"), Layout { partitions: 2, ..Layout::default() });
     setup(&connection, &id, &layout, &Setup::default()).unwrap();
