@@ -1,7 +1,6 @@
 //! Keyed state with a dirty set and an undo log.
 
 use std::borrow::Cow;
-use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
 use pricemonitor_model::persist::{Persist, PersistError};

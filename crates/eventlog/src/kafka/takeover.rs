@@ -29,7 +29,9 @@ pub(super) fn fence_last_writer(log: &Shared, partition: u32, own: &str) {
             partition,
             "`{writer}` left a transaction open and has lost the partition: given up"
         ),
-        Err(error) => tracing::debug!(monitor = %log.id, partition, "an open transaction is waited for: {error}"),
+        Err(error) => {
+            tracing::debug!(monitor = %log.id, partition, "an open transaction is waited for: {error}")
+        }
     }
 }
 
@@ -38,7 +40,8 @@ fn try_to_fence(log: &Shared, partition: u32, own: &str) -> Result<Option<String
     // Whoever wrote last is most probably who writes now. If not, somebody who is alive joins anew, and the transaction
     // is waited for.
     let meta = scan::meta_before(log, partition, 0, stable)?;
-    let Some(writer) = meta.map(|meta| meta.writer).filter(|writer| !writer.is_empty() && writer != own) else {
+    let Some(writer) = meta.map(|meta| meta.writer).filter(|writer| !writer.is_empty() && writer != own)
+    else {
         return Ok(None);
     };
     drop(Transactions::open_for_many(&log.connection, &writer)?);
