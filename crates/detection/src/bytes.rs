@@ -6,8 +6,27 @@ use pricemonitor_model::{Decimal, Time};
 /// Most bytes of a number in groups of seven bits: 128 bits need 19.
 const MAX_GROUPS: u32 = 19;
 
+/// So many groups fit into 64 bits.
+const SHORT: usize = 9;
+
 /// Appends `value` in groups of seven bits, the lowest first.
-pub(crate) fn put_number(mut value: u128, out: &mut Vec<u8>) {
+pub(crate) fn put_number(value: u128, out: &mut Vec<u8>) {
+    match u64::try_from(value) {
+        Ok(value) => put_short(value, out),
+        Err(_) => put_long(value, out),
+    }
+}
+
+/// Nearly every number: half the work of a long one.
+fn put_short(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn put_long(mut value: u128, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
         value >>= 7;
@@ -69,6 +88,23 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn number(&mut self) -> Result<u128, PersistError> {
+        self.short().map_or_else(|| self.long(), |value| Ok(u128::from(value)))
+    }
+
+    /// A number of at most nine bytes, which nearly every one is. `None`, and nothing read, if it is longer or torn.
+    fn short(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for (group, byte) in self.rest.iter().take(SHORT).enumerate() {
+            value |= u64::from(byte & 0x7f) << (7 * group);
+            if byte & 0x80 == 0 {
+                self.rest = &self.rest[group + 1..];
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn long(&mut self) -> Result<u128, PersistError> {
         let mut value = 0u128;
         for group in 0..MAX_GROUPS {
             let byte = self.byte()?;

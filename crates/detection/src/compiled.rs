@@ -102,19 +102,28 @@ impl RuleSet {
             return;
         }
         *bound = stamp;
-        let mut next = Vec::new();
-        for (index, compiled) in self.rules.iter().enumerate() {
-            let matches = compiled.rule.matchers.iter().all(|matcher| match matcher.name.as_str() {
+        let matching = |compiled: &Compiled| {
+            compiled.rule.matchers.iter().all(|matcher| match matcher.name.as_str() {
                 "source" => matcher.matches(source),
                 "item" => matcher.matches(item),
                 name => label(name).is_some_and(|value| matcher.matches(value)),
-            });
-            if !matches {
-                continue;
-            }
+            })
+        };
+        let matching = || (0u32..).zip(&self.rules).filter(|(_, compiled)| matching(compiled));
+        // As it was left, most often: it was only read from its bytes.
+        let mut left = remembered.iter_mut();
+        let same = |(index, compiled): (u32, &Compiled)| {
+            let own = left.next().map(Remembered::state_mut).filter(|own| own.id == compiled.id);
+            own.map(|own| own.index.0 = index).is_some()
+        };
+        if matching().all(same) && left.next().is_none() {
+            return;
+        }
+        let mut next = Vec::new();
+        for (index, compiled) in matching() {
             let known = remembered.iter().find(|known| known.state().id == compiled.id);
             let mut own = known.map_or_else(|| T::new(compiled.id, 0), T::clone);
-            own.state_mut().index.0 = index as u32;
+            own.state_mut().index.0 = index;
             next.push(own);
         }
         *remembered = next.into_boxed_slice();

@@ -253,5 +253,11 @@ fn many<'a, T>(
     reader: &mut Reader<'a>,
     mut one: impl FnMut(&mut Reader<'a>) -> Result<T, PersistError>,
 ) -> Result<Vec<T>, PersistError> {
-    (0..reader.count()?).map(|_| one(reader)).collect()
+    let count = reader.count()?;
+    // `count` is at most as large as the bytes that are left; a thing may be larger in memory.
+    let mut all = Vec::with_capacity(count.min(64));
+    for _ in 0..count {
+        all.push(one(reader)?);
+    }
+    Ok(all)
 }
