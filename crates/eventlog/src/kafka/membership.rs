@@ -1,6 +1,7 @@
 //! Being a member of a consumer group.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,10 @@ pub(super) enum Change {
 #[derive(Default)]
 pub(super) struct Changes {
     waiting: Mutex<Vec<Change>>,
+    /// A gain was told that is not answered yet. librdkafka closes no consumer before it is.
+    owing: AtomicBool,
+    /// Nobody listens any more.
+    closing: AtomicBool,
     ear: Ear,
     /// When the first position was told that nobody has answered yet.
     asked: Mutex<Option<Instant>>,
@@ -44,6 +49,13 @@ pub(super) struct Changes {
 impl Changes {
     fn asked(&self) -> MutexGuard<'_, Option<Instant>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers a gain of partitions that will not be read.
+fn decline(consumer: &BaseConsumer<Changes>) {
+    if let Err(error) = consumer.incremental_assign(&TopicPartitionList::new()) {
+        tracing::warn!("partitions were not declined in order: {error}");
     }
 }
 
@@ -70,6 +82,10 @@ impl ConsumerContext for Changes {
             list.elements().iter().map(|element| element.partition() as u32).collect();
         partitions.sort_unstable();
         let change = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            if self.closing.load(Ordering::Relaxed) {
+                return decline(consumer);
+            }
+            self.owing.store(true, Ordering::Relaxed);
             Change::Gained(partitions)
         } else {
             if let Err(error) = consumer.incremental_unassign(list) {
@@ -161,9 +177,10 @@ impl Membership {
     pub(super) fn take(&self, partitions: &[(u32, Offset)]) -> Result<()> {
         let list = self.list(partitions)?;
         self.redirect(partitions.iter().map(|(partition, _)| *partition));
-        self.consumer()
-            .incremental_assign(&list)
-            .map_err(|error| explain("cannot take partitions over", &error))
+        let taken = self.consumer().incremental_assign(&list);
+        taken.map_err(|error| explain("cannot take partitions over", &error))?;
+        self.consumer().context().owing.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Tells the group where the member stands, for tools that show lag; nothing else goes by it.
@@ -315,6 +332,18 @@ impl Membership {
                 Ok(())
             }
             (other, _) => Err(other),
+        }
+    }
+}
+
+impl Drop for Membership {
+    /// The consumer is closed behind this, and polls until that is done: for ever, if a gain that came just before were
+    /// left without an answer, or one that comes meanwhile.
+    fn drop(&mut self) {
+        let changes = self.consumer().context();
+        changes.closing.store(true, Ordering::Relaxed);
+        if changes.owing.load(Ordering::Relaxed) {
+            decline(self.consumer());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Several members: fencing, and partitions that change hands.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use pricemonitor_eventlog::{Append, Error, EventLog, Ownership, Stop, Topic, Write};
@@ -190,5 +190,47 @@ pub fn every_partition_has_exactly_one_owner(bed: &impl Bed) {
             two
         });
         stop.stop();
+    });
+}
+
+pub fn a_member_ends_that_has_not_heard_yet_what_is_its_own<B: Bed>(bed: &B)
+where
+    B::Log: Send + Sync + 'static,
+{
+    let log = Arc::new(bed.fresh(1));
+    let (held, holds) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let mut busy = Counter {
+        settling: Some(Box::new(move || {
+            held.send(()).unwrap();
+            gone.recv().unwrap();
+        })),
+        ..Counter::default()
+    };
+    let (ended, ends) = mpsc::channel();
+    let (stop, stop_busy) = (Stop::new(), Stop::new());
+    let (its_log, told) = (log.clone(), stop_busy.clone());
+    std::thread::scope(|scope| {
+        let joined = |name: &'static str| {
+            let (log, stop) = (log.clone(), stop.clone());
+            let mut counter = Counter::default();
+            let events = counter.log.clone();
+            scope.spawn(move || log.fold(&member("fold", name), &mut counter, &stop).unwrap());
+            until("a member has settled", || events.lock().unwrap().settled);
+        };
+        joined("the owner of the partition");
+        // Not scoped: a scope would wait for whoever does not end.
+        std::thread::spawn(move || {
+            ended.send(its_log.fold(&member("fold", "busy"), &mut busy, &told)).unwrap()
+        });
+        holds.recv_timeout(Duration::from_secs(30)).unwrap();
+        // While it is busy, all are told anew what is their own.
+        joined("one more");
+        std::thread::sleep(Duration::from_millis(300));
+        stop_busy.stop();
+        go.send(()).unwrap();
+        let how = ends.recv_timeout(Duration::from_secs(30));
+        stop.stop();
+        assert!(matches!(how, Ok(Ok(()))), "{how:?}");
     });
 }

@@ -60,7 +60,8 @@ macro_rules! conformance {
             a_sink_that_was_replaced_ends,
             partitions_move_between_folds_and_nothing_is_lost_or_doubled,
             sources_move_between_appenders_with_their_checkpoints,
-            every_partition_has_exactly_one_owner);
+            every_partition_has_exactly_one_owner,
+            a_member_ends_that_has_not_heard_yet_what_is_its_own);
         $crate::conformance!(@ $bed, sink:
             a_sink_without_position_begins_at_the_start,
             a_sink_goes_on_at_its_own_position,

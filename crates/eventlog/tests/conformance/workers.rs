@@ -45,6 +45,8 @@ pub struct Counter {
     pub tables: BTreeMap<u32, Table<Vec<u8>>>,
     pub log: Arc<Mutex<CounterLog>>,
     pub hook: Option<Hook>,
+    /// Called when the member has settled.
+    pub settling: Option<Box<dyn FnMut() + Send>>,
     /// Bytes that every processed record is filled up to.
     pub fill: usize,
     /// Bytes that every key's state is filled up to.
@@ -59,6 +61,7 @@ pub struct CounterLog {
     pub commits: usize,
     pub aborts: usize,
     pub revocations: Vec<u32>,
+    pub settled: bool,
 }
 
 pub fn count(bytes: &[u8]) -> u64 {
@@ -126,6 +129,13 @@ impl Fold for Counter {
     fn aborted(&mut self) {
         self.tables.values_mut().for_each(Table::aborted);
         self.log.lock().unwrap().aborts += 1;
+    }
+
+    fn settled(&mut self) {
+        self.log.lock().unwrap().settled = true;
+        if let Some(settling) = &mut self.settling {
+            settling();
+        }
     }
 
     fn revoked(&mut self, partition: u32) {
