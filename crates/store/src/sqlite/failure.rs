@@ -13,15 +13,12 @@ const NOT_A_DATABASE: i64 = 26;
 
 /// `doing` says what could not be done.
 pub(super) fn failure(doing: &str, error: &sqlx::Error) -> Error {
-    let code = match error {
-        sqlx::Error::Database(database) => {
-            database.code().and_then(|code| code.parse::<i64>().ok()).map(|code| code & 0xff)
-        }
+    match error {
         sqlx::Error::PoolTimedOut => return Error::Busy(format!("{doing}: it is busy")),
         sqlx::Error::PoolClosed => return Error::Storage(format!("{doing}: it is closed")),
-        _ => None,
-    };
-    match code {
+        _ => {}
+    }
+    match code(error) {
         Some(BUSY | LOCKED) => Error::Busy(format!("{doing}: another process is writing to it")),
         // Nothing is lost and the writer tries again: somebody makes room, and it goes on.
         Some(FULL) => Error::Busy(format!("{doing}: the disk is full, make room")),
@@ -33,4 +30,15 @@ pub(super) fn failure(doing: &str, error: &sqlx::Error) -> Error {
         Some(CORRUPT) => Error::Storage(format!("{doing}: it is damaged, restore it from a backup: {error}")),
         _ => Error::Storage(format!("{doing}: {error}")),
     }
+}
+
+/// Whether another process has the file for now.
+pub(super) fn locked(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(BUSY | LOCKED))
+}
+
+/// The primary result code, where the error is SQLite's own.
+fn code(error: &sqlx::Error) -> Option<i64> {
+    let sqlx::Error::Database(database) = error else { return None };
+    database.code()?.parse::<i64>().ok().map(|code| code & 0xff)
 }

@@ -13,7 +13,7 @@ mod outbox;
 mod remove;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_model::{MonitorId, Time};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -28,6 +28,8 @@ use failure::failure;
 const READERS: u32 = 4;
 /// How long a writer waits for another one, in this process or another.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries of what SQLite does not wait for itself.
+const PAUSE: Duration = Duration::from_millis(20);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -53,7 +55,6 @@ impl Sqlite {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(PATIENCE)
             .foreign_keys(true)
@@ -62,8 +63,8 @@ impl Sqlite {
             .pragma("journal_size_limit", "67108864")
             .row_buffer_size(256)
             .disable_statement_logging();
-        migrate(path, &options).await?;
         let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
+        prepare(path, &options).await?;
         // Room for the last page of very many series; what is not needed is not taken.
         let writer = options.clone().pragma("cache_size", "-65536").pragma("temp_store", "MEMORY");
         let write = pool(1).connect_with(writer).await.map_err(failed)?;
@@ -127,16 +128,21 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
-/// Brings the tables to this program's version.
-async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
+/// Makes the file what this program needs, whoever else does the same at this moment.
+///
+/// Neither the switch to a write-ahead log nor a transaction that began by reading waits for another
+/// process: SQLite refuses them at once, without its busy timeout, because two that wait so for each
+/// other would wait for ever (sqlite.org/c3ref/busy_handler.html). So we come again.
+async fn prepare(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
     let failed = |error| failure(&format!("cannot open the database {}", path.display()), &error);
-    let mut connection = options.connect().await.map_err(failed)?;
-    let mut result = MIGRATIONS.run(&mut connection).await;
-    if result.is_err() {
-        // Another process may have made the tables between our look and our turn.
-        result = MIGRATIONS.run(&mut connection).await;
-    }
-    connection.close().await.map_err(failed)?;
+    let give_up = Instant::now() + PATIENCE;
+    let result = loop {
+        let result = migrate(options).await;
+        if !matches!(&result, Err(error) if passes(error)) || Instant::now() > give_up {
+            break result;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
     match result {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(version)) => Err(Error::Newer(format!(
@@ -145,9 +151,30 @@ async fn migrate(path: &Path, options: &SqliteConnectOptions) -> Result<()> {
             path.display(),
             MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
         ))),
-        Err(MigrateError::Execute(error)) => Err(failed(error)),
+        Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => Err(failed(error)),
         Err(error) => {
             Err(Error::Storage(format!("the tables of {} cannot be migrated: {error}", path.display())))
         }
+    }
+}
+
+/// Brings the tables to this program's version. The write-ahead log is a property of the file: those
+/// that open it later find it so.
+async fn migrate(options: &SqliteConnectOptions) -> std::result::Result<(), MigrateError> {
+    let mut connection = options.clone().journal_mode(SqliteJournalMode::Wal).connect().await?;
+    let mut result = MIGRATIONS.run(&mut connection).await;
+    if result.is_err() {
+        // Another process may have made the tables between our look and our turn.
+        result = MIGRATIONS.run(&mut connection).await;
+    }
+    connection.close().await?;
+    result
+}
+
+/// Whether another process was in the way, for a moment.
+fn passes(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failure::locked(error),
+        _ => false,
     }
 }
