@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pricemonitor_model::MonitorId;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
@@ -23,20 +24,23 @@ pub(super) struct Shape {
     pub(super) replication: i32,
 }
 
-/// A client that reads nothing. For any number of threads.
+/// Clients that read nothing. For any number of threads.
 pub(super) struct Asker {
     client: BaseConsumer<Ear>,
+    /// Is told of committed records alone.
+    settled: BaseConsumer<Ear>,
     pub(super) connection: Connection,
     pub(super) id: MonitorId,
 }
 
 impl Asker {
     pub(super) fn new(connection: &Connection, id: &MonitorId) -> Result<Asker> {
-        let client = connection
-            .asker()
-            .create_with_context(Ear::default())
-            .map_err(|error| explain("cannot make a client", &error))?;
-        Ok(Asker { client, connection: connection.clone(), id: id.clone() })
+        let client = |config: ClientConfig| {
+            let made = config.create_with_context(Ear::default());
+            made.map_err(|error| explain("cannot make a client", &error))
+        };
+        let (client, settled) = (client(connection.asker())?, client(connection.settled_asker())?);
+        Ok(Asker { client, settled, connection: connection.clone(), id: id.clone() })
     }
 
     /// What a topic is like; `None` when it does not exist.
@@ -45,7 +49,7 @@ impl Asker {
     /// [`Error::Refused`] when only a person can mend why there is no answer, [`Error::Retry`] else.
     pub(super) fn topic(&self, name: &str) -> Result<Option<Shape>> {
         let doing = format!("cannot ask about the topic `{name}`");
-        self.ask(&doing, |wait| {
+        self.ask(&self.client, &doing, |wait| {
             let metadata = self.client.fetch_metadata(Some(name), wait)?;
             let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
                 return Ok(None);
@@ -67,9 +71,22 @@ impl Asker {
     /// As for [`Asker::topic`].
     pub(super) fn ends(&self, topic: &str, partition: u32) -> Result<(u64, u64)> {
         let doing = format!("cannot ask where partition {partition} of `{topic}` ends");
-        let (first, end) =
-            self.ask(&doing, |wait| self.client.fetch_watermarks(topic, partition as i32, wait))?;
+        let (first, end) = self
+            .ask(&self.client, &doing, |wait| self.client.fetch_watermarks(topic, partition as i32, wait))?;
         Ok((first.max(0) as u64, end.max(0) as u64))
+    }
+
+    /// Up to where every transaction of a partition is over (the last stable offset): what the cluster tells a reader of
+    /// committed records as the end.
+    ///
+    /// # Errors
+    /// As for [`Asker::topic`].
+    pub(super) fn settled(&self, topic: &str, partition: u32) -> Result<u64> {
+        let doing = format!("cannot ask up to where partition {partition} of `{topic}` is decided");
+        let (_, settled) = self.ask(&self.settled, &doing, |wait| {
+            self.settled.fetch_watermarks(topic, partition as i32, wait)
+        })?;
+        Ok(settled.max(0) as u64)
     }
 
     /// Tells an unknown authority from another host, by a connection that takes any host. Nobody logs in by it.
@@ -89,20 +106,25 @@ impl Asker {
     }
 
     /// Asks again and again, until there is an answer or nobody can be expected to give one.
-    fn ask<T>(&self, doing: &str, mut once: impl FnMut(Duration) -> KafkaResult<T>) -> Result<T> {
+    fn ask<T>(
+        &self,
+        client: &BaseConsumer<Ear>,
+        doing: &str,
+        mut once: impl FnMut(Duration) -> KafkaResult<T>,
+    ) -> Result<T> {
         let end = Instant::now() + ASK;
         loop {
             let answer = once(SLICE);
             // The reasons wait in the client's queue; nobody else empties it.
-            while self.client.poll(Duration::ZERO).is_some() {}
+            while client.poll(Duration::ZERO).is_some() {}
             let error = match answer {
                 Ok(answer) => {
-                    self.client.context().clear();
+                    client.context().clear();
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            let told = match self.client.context().explain(doing, &error) {
+            let told = match client.context().explain(doing, &error) {
                 Error::Refused(why) if why.contains(UNVERIFIED) => {
                     Error::Refused(why.replace(UNVERIFIED, self.why_unverified()))
                 }

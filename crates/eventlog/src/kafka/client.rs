@@ -63,6 +63,13 @@ impl Connection {
         config
     }
 
+    /// Asks up to where partitions are decided.
+    pub(super) fn settled_asker(&self) -> ClientConfig {
+        let mut config = self.base("asker");
+        config.set("isolation.level", "read_committed");
+        config
+    }
+
     /// Reads partitions that it is told, outside of any group.
     pub(super) fn reader(&self, id: &MonitorId) -> ClientConfig {
         let mut config = self.base("reader");
@@ -72,6 +79,13 @@ impl Connection {
             .set("group.id", format!("{id}.reader"))
             .set("enable.partition.eof", "true");
         reading(&mut config);
+        config
+    }
+
+    /// Reads a whole partition as fast as it comes: while one batch is taken in, others are fetched.
+    pub(super) fn restorer(&self, id: &MonitorId) -> ClientConfig {
+        let mut config = self.reader(id);
+        config.set("fetch.queue.backoff.ms", "1").set("queued.max.messages.kbytes", "2048");
         config
     }
 

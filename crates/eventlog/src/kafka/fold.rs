@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pricemonitor_model::{Incarnation, Time};
+use pricemonitor_model::Time;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 
+use super::gain::{self, Gained};
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::meta::{self, Meta};
 use super::native::{Entry, Message, Messages};
-use super::restore::Restore;
-use super::scan;
 use super::stall::{self, Stall};
-use super::takeover;
 use super::transaction::Transactions;
-use crate::{Batch, Error, Fold, Member, Out, Position, Record, Restored, Result, Stop, Topic};
+use crate::{Batch, Error, Fold, Member, Out, Record, Restored, Result, Stop, Topic};
 
-/// Growth of batches under backlog.
-const GROWTH: usize = 2;
 /// Wait after a transaction that may succeed later.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
@@ -58,6 +54,7 @@ pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &St
     // First: what an earlier process of this name left open is given up, so that nobody waits for it.
     let transactional_id = log.transactional_id(&group, &member.instance);
     let transactions = Transactions::open_for_many(&log.connection, &transactional_id)?;
+    tracing::debug!(monitor = %log.id, group, "what an earlier process left open is given up");
     let mut folding = Folding {
         log,
         reader: group.clone(),
@@ -100,19 +97,20 @@ pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &St
 
 impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
-        let mut most = self.log.options.batch_records;
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
-            let collected = membership.collect(&mut messages, most, self.log.options.linger, owned);
+            let collected = membership.collect(
+                &mut messages,
+                self.log.options.batch_records,
+                self.log.options.linger,
+                owned,
+            );
             if let Err(Error::Retry(why)) = collected {
                 self.again(membership, Error::Retry(why), stop)?;
                 continue;
             }
             collected?;
-            let full = messages.len() >= most;
-            most = if full { most * 2 } else { most / 2 }
-                .clamp(self.log.options.batch_records, self.log.options.batch_records * GROWTH);
             let changes = membership.changes();
             for change in changes {
                 self.rebalance(membership, change)?;
@@ -166,10 +164,13 @@ impl<F: Fold> Folding<'_, F> {
             }
             Change::Gained(partitions) => {
                 let mut from = Vec::with_capacity(partitions.len());
-                for partition in partitions {
-                    let next = self.assign(&membership.group, partition)?;
-                    self.parts.insert(partition, next);
-                    from.push((partition, Offset::Offset(next as i64)));
+                for some in partitions.chunks(gain::AT_ONCE) {
+                    let gained = gain::open(self.log, &membership.group, &self.transactional_id, some)?;
+                    for one in &gained {
+                        self.assign(one)?;
+                        from.push((one.partition, Offset::Offset(one.next_offset as i64)));
+                    }
+                    gain::close(gained);
                 }
                 membership.take(&from)?;
                 // The group may have forgotten it while nobody was there.
@@ -179,27 +180,17 @@ impl<F: Fold> Folding<'_, F> {
         Ok(())
     }
 
-    /// Hands over a partition with its state as committed. Tells where it goes on.
-    fn assign(&mut self, group: &str, partition: u32) -> std::result::Result<u64, End> {
+    /// Hands over a partition with its state as committed.
+    fn assign(&mut self, gained: &Gained) -> std::result::Result<(), End> {
+        let Gained { partition, next_offset, restore } = gained;
         let log = self.log;
-        takeover::fence_last_writer(log, partition, &self.transactional_id);
-        // Before the restore, which may be long: whoever is older has nothing to do with this partition.
-        let next_offset = match scan::meta(log, partition, log.options.config_epoch)? {
-            None => log.ends(Topic::Raw, partition)?.0,
-            Some(meta) => {
-                let incarnation = Incarnation(meta.incarnation);
-                let position = Position { incarnation, next_offset: meta.next_offset };
-                log.check(group, Topic::Raw, partition, position)?
-            }
-        };
-        let restore = Restore::open(&log.asker, log.name(Topic::State), partition)?;
         let mut restoring = Ok(());
         let restored = Restored {
             incarnation: log.incarnation,
-            next_offset,
+            next_offset: *next_offset,
             entries: &mut |take| {
                 let done = restore.read(
-                    |done, of| log.options.observer.restoring(&self.reader, partition, done, of),
+                    |done, of| log.options.observer.restoring(&self.reader, *partition, done, of),
                     |key, value| if key == meta::KEY { Ok(()) } else { take(key, value) },
                 );
                 // Who is to blame is known here; the fold only passes it on.
@@ -210,10 +201,11 @@ impl<F: Fold> Folding<'_, F> {
                 })
             },
         };
-        let taken = self.fold.assigned(partition, restored);
+        let taken = self.fold.assigned(*partition, restored);
         restoring?;
         taken.map_err(End::Fold)?;
-        Ok(next_offset)
+        self.parts.insert(*partition, *next_offset);
+        Ok(())
     }
 
     /// Folds the messages in one transaction.

@@ -9,12 +9,8 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-
-use super::asker::ASK;
-use super::ear::Ear;
+use super::asker::Asker;
 use super::log::Shared;
-use super::trouble::explain;
 use crate::{Error, Result, Topic};
 
 /// Longest wait at a time. The transaction of another member that has died is over after its time-out of six seconds,
@@ -28,12 +24,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// [`Error::Retry`] when a partition has a transaction that goes on for longer than five seconds.
 pub(super) fn wait_for_ends(log: &Shared, topics: &[Topic]) -> Result<()> {
-    let reader = reader(log)?;
     let deadline = Instant::now() + PATIENCE;
     for topic in topics {
         for partition in 0..log.partitions(*topic) {
             let end = log.ends(*topic, partition)?.1;
-            wait(&reader, log.name(*topic), partition, end, deadline)?;
+            wait(&log.asker, log.name(*topic), partition, end, deadline)?;
         }
     }
     Ok(())
@@ -50,48 +45,32 @@ pub(super) fn stays_open(
     partition: u32,
     patience: Duration,
 ) -> Result<Option<u64>> {
-    let reader = reader(log)?;
     let end = log.ends(topic, partition)?.1;
     let deadline = Instant::now() + patience;
     loop {
-        let stable = stable(&reader, log.name(topic), partition)?;
-        if stable >= end {
+        let settled = log.asker.settled(log.name(topic), partition)?;
+        if settled >= end {
             return Ok(None);
         }
         if Instant::now() > deadline {
-            return Ok(Some(stable));
+            return Ok(Some(settled));
         }
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Up to where all is decided: what the cluster tells a reader of committed records as the end.
-fn stable(reader: &BaseConsumer<Ear>, topic: &str, partition: u32) -> Result<u64> {
-    let stable = reader.fetch_watermarks(topic, partition as i32, ASK);
-    let (_, stable) = stable.map_err(|error| explain(&format!("cannot read `{topic}`"), &error))?;
-    Ok(stable.max(0) as u64)
-}
-
-fn reader(log: &Shared) -> Result<BaseConsumer<Ear>> {
-    let reader = log.connection.reader(&log.id).create_with_context(Ear::default());
-    reader.map_err(|error| explain("cannot make a client", &error))
-}
-
-/// Waits until no transaction is open before `end`; `reader` is one of committed records.
-pub(super) fn wait(
-    reader: &BaseConsumer<Ear>,
-    topic: &str,
-    partition: u32,
-    end: u64,
-    deadline: Instant,
-) -> Result<()> {
+/// Waits until no transaction is open before `end`.
+///
+/// # Errors
+/// As for [`wait_for_ends`].
+pub(super) fn wait(asker: &Asker, topic: &str, partition: u32, end: u64, deadline: Instant) -> Result<()> {
     loop {
-        let stable = stable(reader, topic, partition)?;
-        if stable >= end {
+        let settled = asker.settled(topic, partition)?;
+        if settled >= end {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Error::Retry(open_for_long(topic, partition, stable)));
+            return Err(Error::Retry(open_for_long(topic, partition, settled)));
         }
         std::thread::sleep(PAUSE);
     }

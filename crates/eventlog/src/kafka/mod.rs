@@ -18,6 +18,7 @@ mod asker;
 mod client;
 mod ear;
 mod fold;
+mod gain;
 mod hanging;
 mod lag;
 mod log;

@@ -36,7 +36,7 @@ impl Restore {
         let doing = format!("cannot read partition {partition} of `{topic}`");
         let consumer: BaseConsumer<Ear> = asker
             .connection
-            .reader(&asker.id)
+            .restorer(&asker.id)
             .create_with_context(Ear::default())
             .map_err(|error| explain(&doing, &error))?;
         let (start, end) = asker.ends(topic, partition)?;

@@ -71,7 +71,7 @@ impl<'l> Scan<'l> {
             end,
         };
         // Before the first fetch: whatever is seen as the end of the partition from then on lies behind `end`.
-        hanging::wait(&scan.consumer, log.name(topic), partition, end, Instant::now() + STALLED)?;
+        hanging::wait(&log.asker, log.name(topic), partition, end, Instant::now() + STALLED)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(log.name(topic), partition as i32, Offset::Offset(from as i64))
             .and_then(|()| scan.consumer.assign(&list))

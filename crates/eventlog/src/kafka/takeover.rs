@@ -36,10 +36,10 @@ pub(super) fn fence_last_writer(log: &Shared, partition: u32, own: &str) {
 }
 
 fn try_to_fence(log: &Shared, partition: u32, own: &str) -> Result<Option<String>> {
-    let Some(stable) = hanging::stays_open(log, Topic::State, partition, GRACE)? else { return Ok(None) };
+    let Some(settled) = hanging::stays_open(log, Topic::State, partition, GRACE)? else { return Ok(None) };
     // Whoever wrote last is most probably who writes now. If not, somebody who is alive joins anew, and the transaction
     // is waited for.
-    let meta = scan::meta_before(log, partition, 0, stable)?;
+    let meta = scan::meta_before(log, partition, 0, settled)?;
     let Some(writer) = meta.map(|meta| meta.writer).filter(|writer| !writer.is_empty() && writer != own)
     else {
         return Ok(None);
