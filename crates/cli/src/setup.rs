@@ -1,8 +1,8 @@
 //! `pricemonitor setup` and `teardown`: topics and tables, and their end.
 
 use pricemonitor_config::Monitor;
-use pricemonitor_eventlog::Stop;
 use pricemonitor_eventlog::kafka::{self, Connection, SetUp, Setup};
+use pricemonitor_eventlog::{Stop, Topic};
 use pricemonitor_store::postgres::Roles;
 use pricemonitor_store::{Database, postgres};
 use pricemonitor_workers::Health;
@@ -72,7 +72,18 @@ pub(crate) fn topics(
 ) -> Result<Option<SetUp>> {
     let part = Part::worker(monitor.id.as_str(), "kafka");
     let replication = monitor.kafka.replication_factor.map(|factor| factor as i32);
-    let wanted = Setup { replication, adopt, ..Setup::default() };
+    let mut wanted = Setup { replication, adopt, ..Setup::default() };
+    let said = &monitor.kafka.retention;
+    for (topic, kept) in [
+        (Topic::Raw, said.raw),
+        (Topic::Processed, said.processed),
+        (Topic::Alerts, said.alerts),
+        (Topic::DeadLetters, said.dead_letters),
+    ] {
+        if let Some(kept) = kept {
+            wanted.retention.insert(topic, u64::try_from(kept.as_millis()).unwrap_or(u64::MAX));
+        }
+    }
     waiting.until(&part, || {
         kafka::setup(connection, &monitor.id, &layout(monitor), &wanted).map_err(|error| {
             match connect::trouble(&error) {

@@ -27,7 +27,7 @@ pub use problem::{Problem, Problems};
 pub use secrets::{SecretError, SecretRef, SecretString, SecretValue, Secrets};
 pub use settings::{
     ChannelKind, ChannelSettings, CsvSettings, KafkaSettings, Monitor, ReaderSettings, SourceKind,
-    SourceSettings, WebhookUrl,
+    SourceSettings, TopicRetention, WebhookUrl,
 };
 pub use spec::{Format, KeySpec, MappingInput, PriceMonitor, PriceMonitorSpec, SimulatorSpec};
 pub use validate::duration;

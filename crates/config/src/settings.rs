@@ -49,6 +49,19 @@ pub struct Monitor {
     pub cluster_only: Vec<&'static str>,
 }
 
+/// How long topics keep their records; `None` is as usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicRetention {
+    /// Observations and ticks.
+    pub raw: Option<Duration>,
+    /// Events.
+    pub processed: Option<Duration>,
+    /// Alerts.
+    pub alerts: Option<Duration>,
+    /// Dead letters.
+    pub dead_letters: Option<Duration>,
+}
+
 /// What the manifest says of Apache Kafka, beside the log's shape.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KafkaSettings {
@@ -56,6 +69,8 @@ pub struct KafkaSettings {
     pub bootstrap_servers: Option<String>,
     /// Copies of every record; the broker's default when it is not said.
     pub replication_factor: Option<u32>,
+    /// How long topics keep their records where the manifest says so.
+    pub retention: TopicRetention,
     /// How to log in.
     pub authentication: Option<AuthenticationSpec>,
     /// Encryption; `None` is none.

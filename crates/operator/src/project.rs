@@ -15,6 +15,7 @@ pub fn project(role: Role, monitor: &PriceMonitor, namespace: &str) -> PriceMoni
     let kafka = spec.kafka.clone().filter(|_| role != Role::Dashboard).map(|mut kafka| {
         if !matches!(role, Role::Setup | Role::Teardown) {
             kafka.replication_factor = None;
+            kafka.retention = None;
         }
         kafka.deletion_policy = None;
         kafka

@@ -37,6 +37,9 @@ pub struct KafkaSpec {
     #[schemars(range(min = 1, max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication_factor: Option<u32>,
+    /// How long the topics keep their records. Cluster only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<TopicRetentionSpec>,
     /// How to log in. Cluster only. Default not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<AuthenticationSpec>,
@@ -64,6 +67,29 @@ pub struct TopicsSpec {
     #[schemars(regex(pattern = patterns::TOPIC), length(min = 1, max = 249))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<String>,
+}
+
+/// How long topics keep their records. A worker that is away for longer loses what it has not read. `setup` makes topics
+/// with this, and tells where topics that exist have something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicRetentionSpec {
+    /// Observations and ticks, such as `3d`; 1h to 3650d. Default `7d`.
+    #[schemars(regex(pattern = patterns::DURATION), length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// Events; 1h to 3650d. Default `7d`.
+    #[schemars(regex(pattern = patterns::DURATION), length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processed: Option<String>,
+    /// Alerts; 1h to 3650d. Default `7d`.
+    #[schemars(regex(pattern = patterns::DURATION), length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<String>,
+    /// Raw records that could not be acted on; 1h to 3650d. Default `30d`.
+    #[schemars(regex(pattern = patterns::DURATION), length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<String>,
 }
 
 /// Names of consumer groups.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use channel::{ChannelSpec, DiscordSpec, WebhookSpec};
 pub use cluster::{
     AuthenticationKind, AuthenticationSpec, CaSource, ConfigMapRef, DeletionPolicy, GroupsSpec, KafkaSpec,
-    KeySpec, ObjectRef, PostgresSpec, PostgresTls, TlsMode, TlsSpec, TopicsSpec,
+    KeySpec, ObjectRef, PostgresSpec, PostgresTls, TlsMode, TlsSpec, TopicRetentionSpec, TopicsSpec,
 };
 pub use decimal::DecimalText;
 pub use rule::{AtSpec, BaselineSpec, LevelSpec, MoveSpec, PriceSpec, RuleSpec, SeveritySpec};
@@ -148,6 +148,7 @@ impl PriceMonitor {
         let uses = [
             ("spec.kafka.bootstrapServers", kafka.is_some_and(|k| k.bootstrap_servers.is_some())),
             ("spec.kafka.replicationFactor", kafka.is_some_and(|k| k.replication_factor.is_some())),
+            ("spec.kafka.retention", kafka.is_some_and(|k| k.retention.is_some())),
             ("spec.kafka.authentication", kafka.is_some_and(|k| k.authentication.is_some())),
             ("spec.kafka.tls", kafka.is_some_and(|k| k.tls.is_some())),
             ("spec.kafka.deletionPolicy", kafka.is_some_and(|k| k.deletion_policy.is_some())),

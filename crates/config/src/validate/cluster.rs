@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::{Checks, exactly_one, values};
 use crate::nearest::shown;
 use crate::secrets::{valid_key, valid_name};
-use crate::settings::KafkaSettings;
-use crate::spec::{AuthenticationKind, CaSource, KafkaSpec, KeySpec, ObjectRef, PostgresSpec};
+use crate::settings::{KafkaSettings, TopicRetention};
+use crate::spec::{
+    AuthenticationKind, CaSource, KafkaSpec, KeySpec, ObjectRef, PostgresSpec, TopicRetentionSpec,
+};
 
 /// What the event log is to be like.
 #[derive(Debug)]
@@ -43,9 +45,11 @@ pub(super) fn settings(checks: &mut Checks, kafka: Option<&KafkaSpec>) -> Log {
     }
     topics(checks, kafka, &mut log.topics);
     cluster_only(checks, kafka);
+    let retention = kafka.retention.as_ref().map(|retention| self::retention(checks, retention));
     log.kafka = KafkaSettings {
         bootstrap_servers: kafka.bootstrap_servers.clone(),
         replication_factor: kafka.replication_factor,
+        retention: retention.unwrap_or_default(),
         authentication: kafka.authentication.clone(),
         tls: kafka.tls.clone(),
         groups: kafka.groups.clone().unwrap_or_default(),
@@ -66,6 +70,19 @@ fn topics(checks: &mut Checks, kafka: &KafkaSpec, out: &mut BTreeMap<&'static st
             checks.tell(&path, format!("`{}` is the topic `{other}` too: names must differ", shown(&topic)));
         }
         out.insert(name, topic);
+    }
+}
+
+fn retention(checks: &mut Checks, retention: &TopicRetentionSpec) -> TopicRetention {
+    let mut read = |name: &str, text: &Option<String>| {
+        let text = text.as_ref()?;
+        checks.take(format_args!("spec.kafka.retention.{name}"), values::duration(text, "1h", "3650d"))
+    };
+    TopicRetention {
+        raw: read("raw", &retention.raw),
+        processed: read("processed", &retention.processed),
+        alerts: read("alerts", &retention.alerts),
+        dead_letters: read("deadLetters", &retention.dead_letters),
     }
 }
 

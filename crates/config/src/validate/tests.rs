@@ -279,6 +279,10 @@ fn each_wrong_channel_log_and_storage_is_told_why() {
             "kafka: {bootstrapServers: kafka}",
             "spec.kafka.bootstrapServers: must be addresses such as `kafka-0:9092,kafka-1:9092`",
         ),
+        (
+            "kafka: {retention: {alerts: 5m}}",
+            "spec.kafka.retention.alerts: `5m` must be from `1h` to `3650d`",
+        ),
         ("storage: {retention: 1m}", "spec.storage.retention: `1m` must be from `1h` to `36500d`"),
         (
             "storage: {csv: {path: /tmp/x.csv}}",
@@ -338,7 +342,7 @@ fn a_slot_key_switches_the_partition_check_off() {
 fn what_only_a_cluster_uses_is_read_judged_and_named() {
     let text = format!(
         "{HEAD}{SOURCE}  kafka:\n    bootstrapServers: kafka:9092\n    groups: {{storage: electricity-price-consumer}}\n    \
-         replicationFactor: 3\n    authentication: {{type: scram-sha-512, secretRef: {{name: kafka-user}}}}\n    \
+         replicationFactor: 3\n    retention: {{raw: 3d, deadLetters: 1h30m}}\n    authentication: {{type: scram-sha-512, secretRef: {{name: kafka-user}}}}\n    \
          tls: {{caCertificate: {{secretKeyRef: {{name: ca, key: ca.crt}}}}}}\n    deletionPolicy: Retain\n  storage:\n    \
          postgres: {{secretRef: {{name: prices-app}}, tls: {{mode: verify-full}}}}\n  workers: {{alert: {{replicas: 2}}}}\n"
     );
@@ -346,6 +350,7 @@ fn what_only_a_cluster_uses_is_read_judged_and_named() {
     let unused = [
         "spec.kafka.bootstrapServers",
         "spec.kafka.replicationFactor",
+        "spec.kafka.retention",
         "spec.kafka.authentication",
         "spec.kafka.tls",
         "spec.kafka.deletionPolicy",
@@ -361,13 +366,17 @@ fn what_only_a_cluster_uses_is_read_judged_and_named() {
 fn what_is_said_of_the_servers_is_kept_for_those_who_use_them() {
     let monitor = monitor(&format!(
         "{SOURCE}  kafka:\n    bootstrapServers: kafka:9092\n    groups: {{storage: electricity-price-consumer}}\n    \
-         replicationFactor: 3\n    authentication: {{type: tls, secretRef: {{name: user}}}}\n    tls: {{}}\n    \
+         replicationFactor: 3\n    retention: {{raw: 3d, deadLetters: 1h30m}}\n    authentication: {{type: tls, secretRef: {{name: user}}}}\n    tls: {{}}\n    \
          deletionPolicy: Delete\n  storage:\n    postgres: {{secretRef: {{name: prices-app}}}}\n"
     ));
     let kafka = &monitor.kafka;
     assert_eq!(kafka.bootstrap_servers.as_deref(), Some("kafka:9092"));
     assert_eq!(kafka.groups.storage.as_deref(), Some("electricity-price-consumer"));
     assert_eq!((kafka.replication_factor, kafka.deletion_policy), (Some(3), DeletionPolicy::Delete));
+    assert_eq!(
+        (kafka.retention.raw, kafka.retention.alerts, kafka.retention.dead_letters),
+        (Some(Duration::from_secs(3 * 86_400)), None, Some(Duration::from_secs(5_400)))
+    );
     assert!(kafka.tls.is_some() && kafka.authentication.is_some());
     assert_eq!(monitor.postgres.unwrap().tls.unwrap_or_default().mode, TlsMode::VerifyFull);
 }
