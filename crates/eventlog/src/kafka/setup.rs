@@ -81,8 +81,8 @@ impl Mark {
     }
 }
 
-/// Makes what is missing, and says what it made and what is not as wanted. What exists is never changed. May run twice
-/// at a time: the mark is written under one transactional id, so the second waits for the first.
+/// Makes what is missing, and says what it made and what is not as wanted. What exists is never changed. May run several
+/// times at once: all agree on one life of the raw topic.
 ///
 /// # Errors
 /// [`Error::Position`] for a topic with other partitions, of another monitor, or with records and without a mark
@@ -92,39 +92,95 @@ pub fn setup(connection: &Connection, id: &MonitorId, layout: &Layout, setup: &S
     let asker = Asker::new(connection, id)?;
     let existing = existing(&asker, id, layout)?;
     let known = known_mark(&asker, id, layout, setup, &existing)?;
-    let admin = admin(connection)?;
+    let maker = Maker { asker: &asker, admin: admin(connection)?, id, layout, setup };
     let mut result = SetUp::default();
-    let mut raw_is_new = false;
-    for (topic, shape) in TOPICS.iter().map(|(topic, _, _)| *topic).zip(&existing) {
-        if shape.is_some() {
-            continue;
-        }
-        let (name, wanted) = (layout.name(id, topic), layout.partitions(topic));
-        let new = make(&admin, &name, topic, wanted, setup)?;
-        let made = wait_for(&asker, &name, wanted)?;
-        if setup.replication.is_none() {
-            settings::in_sync(&admin, &name, topic, setup, made)?;
-        }
-        raw_is_new |= new && topic == Topic::Raw;
-        result.made.push(name);
+    let missing = TOPICS.iter().zip(&existing).filter(|(_, shape)| shape.is_none());
+    let missing: Vec<Topic> = missing.map(|((topic, _, _), _)| *topic).collect();
+    for topic in missing.iter().filter(|topic| **topic != Topic::Raw) {
+        result.made.push(maker.make(*topic)?);
+    }
+    maker.marked(connection, false)?;
+    if missing.contains(&Topic::Raw) {
+        result.made.push(maker.make(Topic::Raw)?);
+        // Nobody mints another life from here on, and whoever was about to has lost its transaction.
+        maker.marked(connection, true)?;
     }
     let found: Vec<(Topic, String, Shape)> = TOPICS
         .iter()
         .zip(&existing)
         .filter_map(|((topic, _, _), shape)| Some((*topic, layout.name(id, *topic), (*shape)?)))
         .collect();
-    (result.differences, result.not_compared) = settings::compare(&admin, &found, setup);
+    (result.differences, result.not_compared) = settings::compare(&maker.admin, &found, setup);
     result.adopted_from =
         known.as_ref().map(|mark| &mark.monitor).filter(|owner| *owner != id.as_str()).cloned();
-    let mut tries = 0;
-    loop {
-        match mark(connection, &asker, id, layout, setup, raw_is_new) {
-            // Another setup of this monitor came in between and has written the mark, or this one does; or the cluster is
-            // slow to answer.
-            Err(Error::Fenced(_) | Error::Ambiguous(_) | Error::Retry(_)) if tries < TRIES => tries += 1,
-            written => return written.map(|()| result),
+    Ok(result)
+}
+
+/// What makes topics and their mark.
+struct Maker<'s> {
+    asker: &'s Asker,
+    admin: AdminClient<DefaultClientContext>,
+    id: &'s MonitorId,
+    layout: &'s Layout,
+    setup: &'s Setup,
+}
+
+impl Maker<'_> {
+    /// Makes a topic that was missing. What it is called.
+    fn make(&self, topic: Topic) -> Result<String> {
+        let (name, wanted) = (self.layout.name(self.id, topic), self.layout.partitions(topic));
+        make(&self.admin, &name, topic, wanted, self.setup)?;
+        let made = wait_for(self.asker, &name, wanted)?;
+        if self.setup.replication.is_none() {
+            settings::in_sync(&self.admin, &name, topic, self.setup, made)?;
         }
-        std::thread::sleep(AGAIN * tries);
+        Ok(name)
+    }
+
+    /// Sees to it that there is a mark, while other setups may be about the same.
+    fn marked(&self, connection: &Connection, raw_is_there: bool) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            match self.mark(connection, raw_is_there) {
+                // Another setup of this monitor came in between and has written the mark, or this one does; or the
+                // cluster is slow to answer.
+                Err(Error::Fenced(_) | Error::Ambiguous(_) | Error::Retry(_)) if tries < TRIES => tries += 1,
+                written => return written,
+            }
+            std::thread::sleep(AGAIN * tries);
+        }
+    }
+
+    /// Writes the mark where there is none, and one of a new life before the raw topic is made: a setup that dies
+    /// between the two leaves no raw topic with the life of the one before it.
+    ///
+    /// Only the last one who came counts, and whether the raw topic exists is asked after that: who finds it there keeps
+    /// the life there is. So no life changes once a setup has [made](Maker::make) the topic and came here again.
+    fn mark(&self, connection: &Connection, raw_is_there: bool) -> Result<()> {
+        let Maker { asker, id, layout, .. } = self;
+        // Whoever else sets this monitor up is fenced from here on.
+        let transactions = Transactions::open(connection, &format!("{id}.setup"))?;
+        let known = read_mark(asker, id, layout)?;
+        if let Some(known) = &known {
+            if self.setup.adopt { known.is_known(id, layout) } else { known.belongs_to(id, layout) }?;
+        }
+        let raw_is_there = raw_is_there || asker.topic(&layout.name(id, Topic::Raw))?.is_some();
+        let incarnation = match known {
+            Some(known) if raw_is_there && known.monitor == id.as_str() => return Ok(()),
+            // Who takes topics over takes their records over: they keep their life.
+            Some(known) if raw_is_there => known.incarnation,
+            // 53 bits, so that the number survives a program that reads JSON numbers as doubles.
+            _ => (RandomState::new().hash_one(std::process::id()) & 0x1f_ffff_ffff_ffff).max(1),
+        };
+        let topic = layout.name(id, Topic::Checkpoints);
+        let mark =
+            Mark { format: FORMAT, monitor: id.to_string(), partitions: layout.partitions, incarnation };
+        let bytes = serde_json::to_vec(&mark)
+            .map_err(|error| Error::Worker(format!("the mark cannot be written: {error}")))?;
+        transactions.begin()?;
+        transactions.send(&topic, Some(0), Some(MARK), Some(&bytes))?;
+        transactions.commit_alone()?;
+        Ok(())
     }
 }
 
@@ -246,14 +302,14 @@ pub(super) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(MAKE)).request_timeout(Some(MAKE))
 }
 
-/// Makes a topic; `false` when another process was quicker.
+/// Makes a topic, unless another process was quicker.
 fn make(
     admin: &AdminClient<DefaultClientContext>,
     name: &str,
     topic: Topic,
     partitions: u32,
     setup: &Setup,
-) -> Result<bool> {
+) -> Result<()> {
     // -1: as many copies as the broker gives by default.
     let replication = TopicReplication::Fixed(setup.replication.unwrap_or(-1));
     let mut new = NewTopic::new(name, partitions as i32, replication);
@@ -265,9 +321,8 @@ fn make(
     let results =
         block_on(admin.create_topics([&new], &options())).map_err(|error| explain(&doing, &error))?;
     match results.into_iter().next() {
-        Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
-        Some(Err((_, code))) => Err(settings::refused(&doing, code)),
-        _ => Ok(true),
+        Some(Err((_, code))) if code != Code::TopicAlreadyExists => Err(settings::refused(&doing, code)),
+        _ => Ok(()),
     }
 }
 
@@ -301,39 +356,4 @@ pub(super) fn read_mark(asker: &Asker, id: &MonitorId, layout: &Layout) -> Resul
             .map_err(|error| Error::Storage(format!("the mark in `{topic}` cannot be read: {error}")))
     };
     mark.map(read).transpose()
-}
-
-/// Writes the mark where there is none, or a new life when the raw topic was made anew.
-fn mark(
-    connection: &Connection,
-    asker: &Asker,
-    id: &MonitorId,
-    layout: &Layout,
-    setup: &Setup,
-    raw_is_new: bool,
-) -> Result<()> {
-    let topic = layout.name(id, Topic::Checkpoints);
-    // Whoever else sets this monitor up is fenced from here on.
-    let transactions = Transactions::open(connection, &format!("{id}.setup"))?;
-    let known = read_mark(asker, id, layout)?;
-    if let Some(known) = &known {
-        if setup.adopt { known.is_known(id, layout) } else { known.belongs_to(id, layout) }?;
-        if !raw_is_new && known.monitor == id.as_str() {
-            return Ok(());
-        }
-    }
-    // 53 bits, so that the number survives a program that reads JSON numbers as doubles.
-    let random = RandomState::new().hash_one(std::process::id());
-    let incarnation = match known {
-        // Who takes topics over takes their records over: they keep their life.
-        Some(known) if !raw_is_new => known.incarnation,
-        _ => (random & 0x1f_ffff_ffff_ffff).max(1),
-    };
-    let mark = Mark { format: FORMAT, monitor: id.to_string(), partitions: layout.partitions, incarnation };
-    let bytes = serde_json::to_vec(&mark)
-        .map_err(|error| Error::Worker(format!("the mark cannot be written: {error}")))?;
-    transactions.begin()?;
-    transactions.send(&topic, Some(0), Some(MARK), Some(&bytes))?;
-    transactions.commit_alone()?;
-    Ok(())
 }
