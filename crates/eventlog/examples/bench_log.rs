@@ -74,6 +74,9 @@ impl Sink for Count {
         self.bytes += batch.records.iter().filter_map(|record| record.value).map(<[u8]>::len).sum::<usize>();
         Ok(())
     }
+    fn advance(&mut self, _: u32, _: Position) -> Result<()> {
+        Ok(())
+    }
     fn revoked(&mut self, _partition: u32) {}
 }
 

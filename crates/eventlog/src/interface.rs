@@ -46,12 +46,15 @@ pub struct Batch<'a> {
     pub partition: u32,
     /// The records.
     pub records: &'a [Record<'a>],
+    /// See [`Batch::next_offset`].
+    pub end: u64,
 }
 
 impl Batch<'_> {
-    /// The offset behind the last record.
+    /// Where the partition goes on: behind the last record, and behind marks of transactions that follow it as far as
+    /// the engine knows of them.
     pub fn next_offset(&self) -> u64 {
-        self.records.last().map_or(0, |record| record.offset + 1)
+        self.end
     }
 }
 
@@ -175,7 +178,8 @@ pub trait Fold: Send {
     /// it. Must not do I/O.
     ///
     /// # Errors
-    /// Stops the worker; the transaction is aborted.
+    /// [`Error::TooNew`]: the transaction is aborted, and the same records come again, of that partition only those
+    /// before the one it names. Any other error stops the worker; the transaction is aborted.
     fn apply(&mut self, batch: &Batch<'_>, out: &mut Out) -> Result<()>;
 
     /// What was applied since the last call is durable: forget how to undo it.
@@ -212,9 +216,18 @@ pub trait Sink: Send {
     /// Does the effect and stores [`Batch::next_offset`] with it, both or neither.
     ///
     /// # Errors
-    /// [`Error::Retry`]: nothing happened, the same batch comes again after a bounded wait. Any other
-    /// error stops the worker.
+    /// [`Error::Retry`]: nothing happened, the same batch comes again after a bounded wait. [`Error::TooNew`]: nothing
+    /// happened, and the records before the one it names come again; behind them the partition stops. Any other error
+    /// stops the worker.
     fn write(&mut self, batch: &Batch<'_>) -> Result<()>;
+
+    /// Before `position` there is no record that [`Sink::write`] was not given: stores it. Called at rest alone, where
+    /// marks of transactions follow the last record. Who stores nothing looks, once retention has deleted those marks
+    /// too, like one that missed records.
+    ///
+    /// # Errors
+    /// As for [`Sink::write`].
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()>;
 
     /// Nothing new came for a while (at most a second): time for housekeeping.
     ///
@@ -380,6 +393,14 @@ pub enum Error {
     /// A stored position is outside the log or of another life of the topic: an operator decides.
     #[error("{0}")]
     Position(String),
+    /// A record was written by a later program than this one. Its partition stops in front of it, the others go on.
+    #[error("{why}")]
+    TooNew {
+        /// Offset of the record, in the partition of the batch.
+        offset: u64,
+        /// For people.
+        why: String,
+    },
     /// A record is larger than the log takes. Nothing happened; the same call would fail again.
     #[error("{0}")]
     TooLarge(String),

@@ -75,6 +75,10 @@ impl<S: Sink> Sink for Saying<S> {
         self.inner.write(batch)
     }
 
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
+        self.inner.advance(partition, position)
+    }
+
     fn idle(&mut self) -> Result<()> {
         self.inner.idle()
     }

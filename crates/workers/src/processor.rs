@@ -92,7 +92,7 @@ impl Processor {
                 Ok(())
             }
             Err(newer @ Rejection::Newer(_)) => {
-                Err(Error::Worker(format!("{} at {at}: {newer}", self.monitor)))
+                Err(Error::TooNew { offset: at.offset, why: format!("{} at {at}: {newer}", self.monitor) })
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pricemonitor_eventlog::{Batch, Error, Position, Result, Sink};
 use pricemonitor_model::{Admission, Admitted, Coordinates, MonitorId, Rejection, admission};
 use pricemonitor_store::csv::CsvSink;
-use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter};
+use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter, Written};
 use tokio::runtime::Handle;
 
 use crate::metrics::MonitorMetrics;
@@ -22,7 +22,7 @@ fn rows<'a>(admission: &Admission, batch: &Batch<'a>) -> Result<Vec<Row<'a>>> {
             Err(newer @ Rejection::Newer(_)) => {
                 let (incarnation, partition) = (batch.incarnation, batch.partition);
                 let at = Coordinates { incarnation, partition, offset: record.offset };
-                return Err(Error::Worker(format!("{at}: {newer}")));
+                return Err(Error::TooNew { offset: at.offset, why: format!("{at}: {newer}") });
             }
         }
     }
@@ -70,6 +70,20 @@ impl HistorySink {
     }
 }
 
+impl HistorySink {
+    /// Rows and where the partition goes on behind them, both or neither.
+    fn store(&mut self, partition: u32, rows: &[HistoryRow<'_>], reached: Position) -> Result<Written> {
+        let Some(claim) = self.claims.get_mut(&partition) else {
+            return Err(Error::Worker(format!("partition {partition} was never claimed")));
+        };
+        let Position { incarnation, next_offset } = reached;
+        let (database, writer) = (&self.database, &mut self.writer);
+        self.runtime
+            .block_on(database.write_history(writer, claim, incarnation, partition, rows, next_offset))
+            .map_err(failed)
+    }
+}
+
 impl Sink for HistorySink {
     fn position(&mut self, partition: u32) -> Result<Option<Position>> {
         let claim = self
@@ -84,25 +98,17 @@ impl Sink for HistorySink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
         let kept = rows(&self.admission, batch)?;
         let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
-        let Some(claim) = self.claims.get_mut(&batch.partition) else {
-            return Err(Error::Worker(format!("partition {} was never claimed", batch.partition)));
-        };
         let timer = self.metrics.write_seconds("history").start_timer();
-        let written = self
-            .runtime
-            .block_on(self.database.write_history(
-                &mut self.writer,
-                claim,
-                batch.incarnation,
-                batch.partition,
-                &rows,
-                batch.next_offset(),
-            ))
-            .map_err(failed)?;
+        let reached = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
+        let written = self.store(batch.partition, &rows, reached)?;
         timer.observe_duration();
         self.metrics.rows("history").inc_by(written.rows);
         self.metrics.duplicates("history").inc_by(written.duplicates);
         Ok(())
+    }
+
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
+        self.store(partition, &[], position).map(drop)
     }
 
     fn revoked(&mut self, partition: u32) {
@@ -138,6 +144,10 @@ impl Sink for CsvFile {
         timer.observe_duration();
         self.metrics.rows("csv").inc_by(rows.len() as u64);
         Ok(())
+    }
+
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
+        self.file.append(position.incarnation, partition, &[], position.next_offset).map_err(failed)
     }
 
     fn revoked(&mut self, _partition: u32) {}

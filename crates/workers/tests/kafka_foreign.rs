@@ -272,14 +272,39 @@ fn a_record_that_does_not_follow_the_schema_is_a_dead_letter_with_its_reason() {
 fn a_record_of_a_newer_version_stops_the_partition_and_is_no_dead_letter() {
     let bench = Bench::new("newer");
     let newer = example("seat-1", |record| record["v"] = 2.into());
-    bench.produce(&[("marketplace/seat-1", &newer)], &[]);
-    for stopped in [bench.process(&Stop::new()), bench.store(&Stop::new())] {
-        let Err(Error::Worker(why)) = &stopped else { panic!("{stopped:?}") };
+    let items: Vec<String> = (2..14).map(|n| format!("seat-{n}")).collect();
+    let keys: Vec<String> = items.iter().map(|item| format!("marketplace/{item}")).collect();
+    let values: Vec<String> = items.iter().map(|item| example(item, |_| ())).collect();
+    let behind = keys.iter().zip(&values).map(|(key, value)| (key.as_str(), value.as_str()));
+    let lines: Vec<(&str, &str)> =
+        [("marketplace/seat-1", newer.as_str())].into_iter().chain(behind).collect();
+    bench.produce(&lines, &[]);
+    let partition = |key: &str| partition_of(key.as_bytes(), PARTITIONS);
+    let stopped = partition("marketplace/seat-1");
+    let others = items.iter().zip(&keys).filter(|(_, key)| partition(key) != stopped);
+    let others: BTreeSet<String> = others.map(|(item, _)| item.clone()).collect();
+    assert!((1..items.len()).contains(&others.len()), "items on both sides: {others:?}");
+    let stored = || bench.rows().into_iter().map(|(item, _)| item).collect::<BTreeSet<_>>();
+    let answered = || {
+        let events = bench.values(Topic::Processed);
+        events.iter().map(|event| wire::read_event(event).unwrap().unwrap().item.to_string()).collect()
+    };
+    let stop = Stop::new();
+    std::thread::scope(|scope| {
+        let (processor, storage) = (scope.spawn(|| bench.process(&stop)), scope.spawn(|| bench.store(&stop)));
+        let waited = wait::until("the other partitions to go on", SOON, || {
+            stored() == others && answered() == others && bench.log.status().unavailable.is_some()
+        });
+        let why = bench.log.status().unavailable.unwrap_or_default();
+        stop.stop();
+        processor.join().unwrap().unwrap();
+        storage.join().unwrap().unwrap();
+        waited.unwrap();
         assert!(why.contains("wire version 2") && why.contains("upgrade"), "{why}");
-        let partition = partition_of(b"marketplace/seat-1", PARTITIONS);
-        assert!(why.contains(&format!("-{partition}-0")), "says which record: {why}");
-    }
+        assert!(why.contains(&format!("-{stopped}-0")), "says which record: {why}");
+    });
     assert!(bench.values(Topic::DeadLetters).is_empty());
-    assert!(bench.values(Topic::Processed).is_empty() && bench.rows().is_empty());
-    assert_eq!(bench.log.folded("").unwrap().into_iter().flatten().map(|p| p.next_offset).sum::<u64>(), 0);
+    assert_eq!((stored(), answered()), (others.clone(), others));
+    let stands = bench.log.folded("").unwrap()[stopped as usize];
+    assert_eq!(stands.map_or(0, |at| at.next_offset), 0, "nothing behind it was taken");
 }

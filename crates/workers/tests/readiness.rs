@@ -50,6 +50,9 @@ impl Sink for Slow {
     fn write(&mut self, _: &Batch<'_>) -> Result<()> {
         Ok(())
     }
+    fn advance(&mut self, _: u32, _: Position) -> Result<()> {
+        Ok(())
+    }
     fn revoked(&mut self, _: u32) {}
 }
 

@@ -33,6 +33,15 @@ struct Part {
     fetched: Fetched,
     /// Bytes of state changes after which they are compacted.
     compact_at: u64,
+    /// The record in front of which it stops.
+    barrier: Option<u64>,
+}
+
+impl Part {
+    /// Up to where it may be read.
+    fn limit(&self) -> u64 {
+        self.barrier.unwrap_or(u64::MAX)
+    }
 }
 
 struct Folding<'f, F> {
@@ -104,6 +113,7 @@ impl<F: Fold> Folding<'_, F> {
         let changes = self.membership.changes()?;
         for partition in &changes.lost {
             self.parts.retain(|part| part.partition != *partition);
+            self.monitor.stops(self.membership.group(), *partition, None);
             self.fold.revoked(*partition);
         }
         if !changes.lost.is_empty() {
@@ -154,13 +164,15 @@ impl<F: Fold> Folding<'_, F> {
         let restored = Restored { incarnation, next_offset: claim.next, entries: &mut entries };
         self.fold.assigned(partition, restored).map_err(End::Fold)?;
         let compact_at = state::compact_at(live.bytes());
-        self.parts.push(Part { partition, claim, fetched: Fetched::default(), compact_at });
+        self.parts.push(Part { partition, claim, fetched: Fetched::default(), compact_at, barrier: None });
         Ok(())
     }
 
     /// Folds what has come into one transaction. Tells how many records that were.
     fn transaction(&mut self, pace: &mut Pace) -> std::result::Result<usize, End> {
-        let waiting = |part: &&mut Part| self.monitor.streams[part.claim.index].next() > part.claim.next;
+        let waiting = |part: &&mut Part| {
+            self.monitor.streams[part.claim.index].next().min(part.limit()) > part.claim.next
+        };
         let mut ready: Vec<&mut Part> = self.parts.iter_mut().filter(waiting).collect();
         if ready.is_empty() {
             return Ok(0);
@@ -176,6 +188,14 @@ impl<F: Fold> Folding<'_, F> {
         for part in &mut ready {
             match apply(&self.monitor, self.fold, &mut self.out, part, &mut change) {
                 Ok(applied) => records += applied,
+                Err(End::Fold(Error::TooNew { offset, why })) => {
+                    self.fold.aborted();
+                    let (id, partition) = (&self.monitor.id, part.partition);
+                    tracing::error!(monitor = %id, partition, "the partition stops in front of offset {offset}: {why}");
+                    self.monitor.stops(self.membership.group(), partition, Some(&why));
+                    part.barrier = Some(offset);
+                    return self.transaction(pace);
+                }
                 Err(end) => {
                     self.fold.aborted();
                     return Err(end);
@@ -201,6 +221,7 @@ impl<F: Fold> Folding<'_, F> {
 
     fn revoke_all(&mut self) {
         for part in self.parts.drain(..) {
+            self.monitor.stops(self.membership.group(), part.partition, None);
             self.fold.revoked(part.partition);
         }
     }
@@ -235,15 +256,17 @@ fn apply(
     part: &mut Part,
     change: &mut Change,
 ) -> std::result::Result<usize, End> {
-    let records = part.fetched.records(part.claim.next)?;
-    if records.is_empty() {
+    let limit = part.limit();
+    let mut records = part.fetched.records(part.claim.next)?;
+    records.retain(|record| record.offset < limit);
+    let Some(last) = records.last() else {
         return Err(End::Engine(super::trouble::damaged(&format!(
             "partition {} has no records at offset {}",
             part.partition, part.claim.next
         ))));
-    }
-    let incarnation = monitor.topic(Topic::Raw).incarnation;
-    let batch = Batch { incarnation, partition: part.partition, records: &records };
+    };
+    let (incarnation, end) = (monitor.topic(Topic::Raw).incarnation, last.offset + 1);
+    let batch = Batch { incarnation, partition: part.partition, records: &records, end };
     out.clear();
     fold.apply(&batch, out).map_err(End::Fold)?;
     for sent in out.records() {

@@ -85,7 +85,8 @@ impl EventLog for EmbeddedLog {
     }
 
     fn status(&self) -> LogStatus {
-        LogStatus { unavailable: self.0.core.trouble(), bytes: self.0.core.bytes() }
+        let unavailable = self.0.core.trouble().or_else(|| self.0.stopped());
+        LogStatus { unavailable, bytes: self.0.core.bytes() }
     }
 }
 

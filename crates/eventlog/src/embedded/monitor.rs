@@ -1,6 +1,6 @@
 //! One monitor's topics in the file, and where their ends are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -26,6 +26,8 @@ pub(super) struct Monitor {
     pub(super) bell: Arc<Bell>,
     pub(super) groups: Groups,
     pub(super) progress: Mutex<Progress>,
+    /// Partitions that stop in front of a record, by reader, and why.
+    stops: Mutex<BTreeMap<(String, u32), String>>,
     /// Time of the newest record, so that time never runs backwards.
     last_at: AtomicI64,
 }
@@ -292,6 +294,7 @@ fn loaded(conn: &Connection, core: &Arc<Core>, id: &MonitorId, layout: &Layout) 
         bell: Arc::default(),
         groups: Groups::default(),
         progress: Mutex::new(progress),
+        stops: Mutex::default(),
         last_at: AtomicI64::new(last_at),
     })
 }
@@ -323,6 +326,21 @@ impl Monitor {
             joined: true,
         });
         (reached.next, reached.seen, reached.joined) = (next, seen, true);
+    }
+
+    /// Notes why a reader's partition stops, or that it does not (any more).
+    pub(super) fn stops(&self, group: &str, partition: u32, why: Option<&str>) {
+        let mut stops = locked(&self.stops);
+        let key = (group.to_owned(), partition);
+        match why {
+            Some(why) => drop(stops.insert(key, why.to_owned())),
+            None => drop(stops.remove(&key)),
+        }
+    }
+
+    /// Why a partition stops, if one does.
+    pub(super) fn stopped(&self) -> Option<String> {
+        locked(&self.stops).values().next().cloned()
     }
 
     /// Where a group stands, as far as is known.

@@ -16,6 +16,15 @@ struct Part {
     partition: u32,
     index: usize,
     next: u64,
+    /// The record in front of which it stops.
+    barrier: Option<u64>,
+}
+
+impl Part {
+    /// Up to where it may be read.
+    fn limit(&self) -> u64 {
+        self.barrier.unwrap_or(u64::MAX)
+    }
 }
 
 struct Feeding<'s, S> {
@@ -111,6 +120,7 @@ impl<S: Sink> Feeding<'_, S> {
         let changes = self.membership.changes()?;
         for partition in &changes.lost {
             self.parts.retain(|part| part.partition != *partition);
+            self.monitor.stops(self.membership.group(), *partition, None);
             self.sink.revoked(*partition);
         }
         if !changes.lost.is_empty() {
@@ -135,7 +145,7 @@ impl<S: Sink> Feeding<'_, S> {
                 Some(position) => self.monitor.check(self.membership.group(), index, position)?,
                 None => self.monitor.streams[index].first(),
             };
-            parts.push(Part { partition, index, next });
+            parts.push(Part { partition, index, next, barrier: None });
         }
         let claims: Vec<_> = parts.iter().map(|part| (part.index, Some(part.next))).collect();
         self.monitor.claim(self.membership.group(), &claims)?;
@@ -145,7 +155,7 @@ impl<S: Sink> Feeding<'_, S> {
 
     /// Feeds one batch of every partition that has something. Tells how many records that were.
     fn turn(&mut self, pace: &mut Pace, stop: &Stop) -> Result<usize> {
-        let waiting = |part: &Part| self.monitor.streams[part.index].next() > part.next;
+        let waiting = |part: &Part| self.monitor.streams[part.index].next().min(part.limit()) > part.next;
         let ready: Vec<usize> = (0..self.parts.len()).filter(|at| waiting(&self.parts[*at])).collect();
         let share = pace.share(ready.len());
         let mut records = 0;
@@ -160,17 +170,19 @@ impl<S: Sink> Feeding<'_, S> {
 
     /// Feeds one batch, the same one until it is taken.
     fn feed(&mut self, at: usize, share: Most, stop: &Stop) -> Result<usize> {
-        let Part { partition, index, next } = self.parts[at];
+        let Part { partition, index, next, .. } = self.parts[at];
+        let limit = self.parts[at].limit();
         let stream = &self.monitor.streams[index];
         self.reader.fetch(&self.monitor, stream, next, share, &mut self.fetched)?;
-        let records = self.fetched.records(next)?;
-        if records.is_empty() {
+        let mut records = self.fetched.records(next)?;
+        records.retain(|record| record.offset < limit);
+        let Some(last) = records.last() else {
             return Err(super::trouble::damaged(&format!(
                 "partition {partition} has no records at offset {next}"
             )));
-        }
-        let incarnation = self.monitor.topic(self.topic).incarnation;
-        let batch = Batch { incarnation, partition, records: &records };
+        };
+        let (incarnation, end) = (self.monitor.topic(self.topic).incarnation, last.offset + 1);
+        let batch = Batch { incarnation, partition, records: &records, end };
         let mut patience = Patience::new();
         loop {
             if !self.membership.keeps(partition)? {
@@ -183,6 +195,14 @@ impl<S: Sink> Feeding<'_, S> {
                     if patience.wait(stop) {
                         return Ok(0);
                     }
+                }
+                Err(Error::TooNew { offset, why }) => {
+                    let id = &self.monitor.id;
+                    tracing::error!(monitor = %id, partition, "the partition stops in front of offset {offset}: {why}");
+                    self.monitor.stops(self.membership.group(), partition, Some(&why));
+                    self.parts[at].barrier = Some(offset);
+                    // What lies before it comes at the next turn.
+                    return Ok(1);
                 }
                 Err(error) => return Err(error),
             }
@@ -198,6 +218,7 @@ impl<S: Sink> Feeding<'_, S> {
 
     fn revoke_all(&mut self) {
         for part in self.parts.drain(..) {
+            self.monitor.stops(self.membership.group(), part.partition, None);
             self.sink.revoked(part.partition);
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use pricemonitor_model::Time;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 
@@ -11,13 +10,16 @@ use super::gain::{self, Gained};
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::meta::{self, Meta};
-use super::native::{Entry, Message, Messages};
+use super::native::{Entry, Messages};
+use super::parts::{Barrier, Part, Parts};
 use super::stall::{self, Stall};
 use super::transaction::Transactions;
-use crate::{Batch, Error, Fold, Member, Out, Record, Restored, Result, Stop, Topic};
+use crate::{Batch, Error, Fold, Member, Out, Restored, Result, Stop, Topic};
 
 /// Wait after a transaction that may succeed later.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
+/// How long nothing must come before a position behind marks of transactions is stored by itself.
+const REST: Duration = Duration::from_secs(1);
 
 /// What a fold writes to.
 const WRITTEN: [Topic; 4] = [Topic::Processed, Topic::Alerts, Topic::State, Topic::DeadLetters];
@@ -43,6 +45,12 @@ pub(super) struct Folding<'f, F> {
     pub(super) fold: &'f mut F,
     /// Owned partitions, and where each goes on.
     pub(super) parts: BTreeMap<u32, u64>,
+    /// Where each stands by its state; less than where it goes on when only marks of transactions lie between.
+    pub(super) stored: BTreeMap<u32, u64>,
+    /// Partitions that stop in front of a record.
+    barriers: BTreeMap<u32, Barrier>,
+    /// When something came last.
+    moved: Instant,
     /// Where partitions stand if the last transaction was committed after all; `None` when it is known.
     pub(super) unsure: Option<Vec<(u32, u64)>>,
     settled: bool,
@@ -62,6 +70,9 @@ pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &St
         transactions,
         fold,
         parts: BTreeMap::new(),
+        stored: BTreeMap::new(),
+        barriers: BTreeMap::new(),
+        moved: Instant::now(),
         unsure: None,
         settled: false,
         out: Out::default(),
@@ -119,7 +130,7 @@ impl<F: Fold> Folding<'_, F> {
                 self.fold.settled();
             }
             match self.transaction(membership, &messages) {
-                Ok(()) => self.log.told(&membership.group, membership.unreachable().as_deref()),
+                Ok(()) => self.log.told(&membership.group, self.hindered(membership).as_deref()),
                 Err(End::Engine(error)) => {
                     messages.clear();
                     // They come; that they are not done has another reason.
@@ -128,10 +139,28 @@ impl<F: Fold> Folding<'_, F> {
                 }
                 Err(end) => return Err(end),
             }
-            let read = self.parts.iter().map(|(partition, at)| (*partition, *at));
-            stall.look(self.log, membership, Topic::Raw, read)?;
+            let read = self.parts.iter().filter(|(partition, _)| !self.barriers.contains_key(partition));
+            stall.look(self.log, membership, Topic::Raw, read.map(|(partition, at)| (*partition, *at)))?;
         }
+        self.rest(membership);
         Ok(())
+    }
+
+    /// Why not all is read, if so.
+    fn hindered(&self, membership: &Membership) -> Option<String> {
+        membership.unreachable().or_else(|| self.barriers.values().next().map(|barrier| barrier.why.clone()))
+    }
+
+    /// Stores what only this process knows, at its end. Without it, the next one finds it out again.
+    fn rest(&mut self, membership: &Membership) {
+        self.parts.extend(membership.last_words(&self.parts, &self.barriers));
+        let behind = self.behind();
+        if !behind.is_empty()
+            && let Err(End::Engine(error) | End::Fold(error)) = self.fold_all(membership, &behind)
+        {
+            self.unsure = None;
+            tracing::debug!(group = membership.group, "positions were not stored at the end: {error}");
+        }
     }
 
     /// What becomes of a transaction that the engine did not bring to its end.
@@ -157,6 +186,8 @@ impl<F: Fold> Folding<'_, F> {
         match change {
             Change::Lost(partitions) => {
                 for partition in partitions {
+                    self.stored.remove(&partition);
+                    self.barriers.remove(&partition);
                     if self.parts.remove(&partition).is_some() {
                         self.fold.revoked(partition);
                     }
@@ -204,7 +235,7 @@ impl<F: Fold> Folding<'_, F> {
         let taken = self.fold.assigned(*partition, restored);
         restoring?;
         taken.map_err(End::Fold)?;
-        self.parts.insert(*partition, *next_offset);
+        self.reached(vec![(*partition, *next_offset)]);
         Ok(())
     }
 
@@ -214,20 +245,49 @@ impl<F: Fold> Folding<'_, F> {
         membership: &Membership,
         messages: &Messages<'_>,
     ) -> std::result::Result<(), End> {
-        let (batches, skipped) = by_partition(messages, &self.parts);
+        let Parts { parts, skipped } = Parts::of(messages, &self.parts, &self.barriers);
         if skipped > 0 {
             self.log.options.observer.skipped(&self.reader, skipped);
         }
-        if batches.is_empty() {
-            return Ok(());
+        let stops: Vec<u32> = parts.iter().filter(|part| part.stops).map(|part| part.partition).collect();
+        let (parts, passed): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| !part.records.is_empty());
+        // Stored with the next records of the partition, or at rest.
+        self.parts.extend(passed.iter().map(|part| (part.partition, part.end)));
+        if !parts.is_empty() {
+            self.fold_all(membership, &parts)?;
+            self.moved = Instant::now();
+        } else if self.moved.elapsed() > REST {
+            self.moved = Instant::now();
+            let behind = self.behind();
+            if !behind.is_empty() {
+                self.fold_all(membership, &behind)?;
+            }
         }
+        Ok(membership.pause(&stops)?)
+    }
+
+    /// Partitions whose stored position is not where they go on.
+    fn behind(&self) -> Vec<Part<'static>> {
+        let behind = |(partition, end): (&u32, &u64)| {
+            (self.stored.get(partition) != Some(end)).then(|| Part {
+                partition: *partition,
+                records: Vec::new(),
+                end: *end,
+                stops: false,
+            })
+        };
+        self.parts.iter().filter_map(behind).collect()
+    }
+
+    /// One transaction; `parts` are not empty.
+    fn fold_all(&mut self, membership: &Membership, parts: &[Part<'_>]) -> std::result::Result<(), End> {
         let begun = Instant::now();
         self.transactions.begin_after_all(self.log, &WRITTEN)?;
-        let mut reached = Vec::with_capacity(batches.len());
-        let applied = batches.iter().try_for_each(|(partition, records)| {
-            let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records };
-            reached.push((*partition, batch.next_offset()));
-            self.apply(&batch)
+        let reached: Vec<(u32, u64)> = parts.iter().map(|part| (part.partition, part.end)).collect();
+        let mut at = 0;
+        let applied = parts.iter().try_for_each(|part| {
+            at = part.partition;
+            self.apply(part)
         });
         let committed = applied.and_then(|()| {
             let positions: Vec<(u32, Offset)> =
@@ -242,9 +302,11 @@ impl<F: Fold> Folding<'_, F> {
             Ok(_) => {
                 membership.committed(begun);
                 self.fold.committed();
-                self.parts.extend(reached);
-                let records = batches.values().map(Vec::len).sum();
-                self.log.options.observer.committed(&self.reader, records, begun.elapsed());
+                self.reached(reached);
+                let records = parts.iter().map(|part| part.records.len()).sum();
+                if records > 0 {
+                    self.log.options.observer.committed(&self.reader, records, begun.elapsed());
+                }
                 Ok(())
             }
             Err(End::Engine(Error::Ambiguous(why))) => {
@@ -254,9 +316,23 @@ impl<F: Fold> Folding<'_, F> {
             Err(end) => {
                 self.transactions.abort();
                 self.undo();
-                Err(end)
+                self.stop_at(membership, at, end)
             }
         }
+    }
+
+    /// What is in the state from now on.
+    pub(super) fn reached(&mut self, reached: Vec<(u32, u64)>) {
+        self.stored.extend(reached.iter().copied());
+        self.parts.extend(reached);
+    }
+
+    /// Has a partition stop in front of a record that the fold is too old for; any other end stays what it is.
+    fn stop_at(&mut self, membership: &Membership, partition: u32, end: End) -> std::result::Result<(), End> {
+        let End::Fold(Error::TooNew { offset, why }) = end else { return Err(end) };
+        tracing::error!(monitor = %self.log.id, partition, "the partition stops in front of offset {offset}: {why}");
+        self.barriers.insert(partition, Barrier { offset, why });
+        Ok(self.rewind(membership)?)
     }
 
     pub(super) fn undo(&mut self) {
@@ -264,10 +340,14 @@ impl<F: Fold> Folding<'_, F> {
         self.log.options.observer.aborted(&self.reader);
     }
 
-    fn apply(&mut self, batch: &Batch<'_>) -> std::result::Result<(), End> {
+    fn apply(&mut self, part: &Part<'_>) -> std::result::Result<(), End> {
         self.out.clear();
-        self.fold.apply(batch, &mut self.out).map_err(End::Fold)?;
         let log = self.log;
+        if !part.records.is_empty() {
+            let (incarnation, partition) = (log.incarnation, part.partition);
+            let batch = Batch { incarnation, partition, records: &part.records, end: part.end };
+            self.fold.apply(&batch, &mut self.out).map_err(End::Fold)?;
+        }
         let mut sending =
             [(Topic::Processed, Vec::new()), (Topic::Alerts, Vec::new()), (Topic::DeadLetters, Vec::new())];
         sending[0].1.reserve(self.out.records().len());
@@ -285,13 +365,13 @@ impl<F: Fold> Folding<'_, F> {
             config_epoch: self.log.options.config_epoch,
             incarnation: self.log.incarnation.0,
             partitions: self.log.partitions(Topic::Raw),
-            next_offset: batch.next_offset(),
+            next_offset: part.end,
             writer: self.transactional_id.clone(),
         };
         let meta = meta.encode()?;
         // The mark comes last: whoever looks for it finds it at the end.
-        let changed = self.out.states().map(|(key, value)| (Some(batch.partition), Some(key), value));
-        let mark = (Some(batch.partition), Some(meta::KEY), Some(&*meta));
+        let changed = self.out.states().map(|(key, value)| (Some(part.partition), Some(key), value));
+        let mark = (Some(part.partition), Some(meta::KEY), Some(&*meta));
         let state: Vec<Entry<'_>> = changed.chain([mark]).collect();
         Ok(self.transactions.send_all(log.name(Topic::State), &state)?)
     }
@@ -307,37 +387,10 @@ impl<F: Fold> Folding<'_, F> {
     }
 
     fn revoke_all(&mut self) {
+        self.stored.clear();
+        self.barriers.clear();
         for partition in std::mem::take(&mut self.parts).into_keys() {
             self.fold.revoked(partition);
         }
-    }
-}
-
-/// The records of every owned partition, without those that lie before its position; those are counted.
-pub(super) fn by_partition<'m>(
-    messages: &'m Messages<'_>,
-    parts: &BTreeMap<u32, u64>,
-) -> (BTreeMap<u32, Vec<Record<'m>>>, u64) {
-    let mut batches: BTreeMap<u32, Vec<Record<'m>>> = BTreeMap::new();
-    let mut skipped = 0;
-    for message in messages.iter().filter(|message| message.fault().is_none()) {
-        let partition = message.partition();
-        match parts.get(&partition) {
-            Some(next) if message.offset() >= *next => {
-                batches.entry(partition).or_default().push(record(message))
-            }
-            Some(_) => skipped += 1,
-            None => {}
-        }
-    }
-    (batches, skipped)
-}
-
-fn record(message: Message<'_>) -> Record<'_> {
-    Record {
-        offset: message.offset(),
-        timestamp: Time::from_millis(message.millis()),
-        key: message.key(),
-        value: message.value(),
     }
 }

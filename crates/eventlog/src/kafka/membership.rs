@@ -1,6 +1,7 @@
 //! Being a member of a consumer group.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::client::Connection;
 use super::ear::Ear;
 use super::native::{Message, Messages, Reader};
+use super::parts::{Barrier, Parts};
 use super::trouble::{code, explain};
 use crate::{Error, Member, Result};
 
@@ -23,6 +25,8 @@ const SEEK: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a member at its end hears what happened before.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How long a member at its end waits to hear where partitions end: some fetches without a record.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A change of what the member owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,6 +212,42 @@ impl Membership {
         }
     }
 
+    /// Partitions of which nothing came any more but their ends, and where those are: an end is told with the next fetch,
+    /// and a member that stops has perhaps not waited for it. Records that come are left to the next owner.
+    pub(super) fn last_words(
+        &self,
+        owned: &BTreeMap<u32, u64>,
+        barriers: &BTreeMap<u32, Barrier>,
+    ) -> Vec<(u32, u64)> {
+        let mut messages = Messages::default();
+        if owned.is_empty() {
+            return Vec::new();
+        }
+        self.reader.read(&mut messages, 5_000, LAST_WORDS);
+        let parts = Parts::of(&messages, owned, barriers).parts;
+        parts.iter().filter(|part| part.records.is_empty()).map(|part| (part.partition, part.end)).collect()
+    }
+
+    /// Reads nothing more of these partitions; what is under way still comes.
+    pub(super) fn pause(&self, partitions: &[u32]) -> Result<()> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let list = self.unplaced(partitions)?;
+        self.consumer().pause(&list).map_err(|error| explain("cannot pause", &error))
+    }
+
+    /// Reads partitions again that were [paused](Membership::pause).
+    pub(super) fn resume(&self, partitions: &[u32]) -> Result<()> {
+        let list = self.unplaced(partitions)?;
+        self.consumer().resume(&list).map_err(|error| explain("cannot read on", &error))
+    }
+
+    fn unplaced(&self, partitions: &[u32]) -> Result<TopicPartitionList> {
+        let unplaced: Vec<_> = partitions.iter().map(|partition| (*partition, Offset::Invalid)).collect();
+        self.list(&unplaced)
+    }
+
     /// Whether an end as a member may come from an outage, not from another process: when the answer to a member that
     /// joins again is lost with the broker, the group takes its next word for that of a stranger. Then it joins anew.
     ///
@@ -283,8 +323,8 @@ impl Membership {
         if messages.len() == 0 {
             self.redirect(owned);
         }
-        let faults = messages.iter().filter_map(Message::fault).map(KafkaError::MessageConsumption);
-        faults.into_iter().try_for_each(|fault| self.failed(&fault))
+        let faults = messages.iter().filter_map(Message::fault).filter(|fault| *fault != Code::PartitionEOF);
+        faults.map(KafkaError::MessageConsumption).try_for_each(|fault| self.failed(&fault))
     }
 
     /// Hears what happened to the group and to the connection, for as long as `wait`.

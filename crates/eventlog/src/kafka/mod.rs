@@ -25,6 +25,7 @@ mod log;
 mod membership;
 mod meta;
 mod native;
+mod parts;
 mod put;
 mod recover;
 mod restore;

@@ -52,7 +52,7 @@ impl<F: Fold> Folding<'_, F> {
             );
             self.decided(happened);
             if happened {
-                self.parts.extend(reached);
+                self.reached(reached);
                 membership.is_mine(&self.positions())?;
             }
         }
@@ -64,11 +64,11 @@ impl<F: Fold> Folding<'_, F> {
     fn happened(&self, reached: &[(u32, u64)]) -> Result<bool> {
         for (partition, next) in reached {
             let meta = scan::meta(self.log, *partition, self.log.options.config_epoch)?;
-            let stands = meta.map(|meta| meta.next_offset).or_else(|| self.parts.get(partition).copied());
+            let stands = meta.map(|meta| meta.next_offset).or_else(|| self.stored.get(partition).copied());
             if stands == Some(*next) {
                 return Ok(true);
             }
-            if stands.is_some() && stands == self.parts.get(partition).copied() {
+            if stands.is_some() && stands == self.stored.get(partition).copied() {
                 return Ok(false);
             }
         }

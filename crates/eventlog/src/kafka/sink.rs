@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::Consumer as _;
 
-use super::fold::by_partition;
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::native::Messages;
+use super::parts::{Barrier, Part, Parts};
 use super::stall::{self, Stall};
-use super::trouble::explain;
-use crate::{Batch, Error, Member, Record, Result, Sink, Stop, Topic};
+use crate::{Batch, Error, Member, Position, Result, Sink, Stop, Topic};
 
 /// How long nothing must come before the sink may keep house.
 const IDLE: Duration = Duration::from_secs(1);
@@ -32,6 +30,10 @@ struct Feeding<'s, S> {
     sink: &'s mut S,
     /// Owned partitions, and where each goes on.
     parts: BTreeMap<u32, u64>,
+    /// Where each stands by the sink; less than where it goes on when only marks of transactions lie between.
+    stored: BTreeMap<u32, u64>,
+    /// Partitions that stop in front of a record.
+    barriers: BTreeMap<u32, Barrier>,
     settled: bool,
 }
 
@@ -55,7 +57,16 @@ pub(super) fn run(
         return Err(Error::Worker(format!("`{}` is compacted; no sink can follow it", log.name(topic))));
     }
     let group = log.group(&member.group);
-    let mut feeding = Feeding { log, reader: &group, topic, sink, parts: BTreeMap::new(), settled: false };
+    let mut feeding = Feeding {
+        log,
+        reader: &group,
+        topic,
+        sink,
+        parts: BTreeMap::new(),
+        stored: BTreeMap::new(),
+        barriers: BTreeMap::new(),
+        settled: false,
+    };
     loop {
         let membership = Membership::join(&log.connection, &group, member, log.name(topic))?;
         let result = feeding.until(&membership, stop);
@@ -101,27 +112,48 @@ impl<S: Sink> Feeding<'_, S> {
                 quiet = Instant::now();
             } else if quiet.elapsed() >= IDLE {
                 quiet = Instant::now();
-                self.idle(membership)?;
+                self.idle(membership, &held)?;
             }
             self.feed_held(membership, &mut held)?;
             self.feed(membership, &mut messages, &mut held)?;
-            let read = self.parts.iter().filter(|(partition, _)| !held.contains_key(partition));
+            let reads = |partition| !held.contains_key(partition) && !self.barriers.contains_key(partition);
+            let read = self.parts.iter().filter(|(partition, _)| reads(partition));
             stall.look(self.log, membership, self.topic, read.map(|(partition, at)| (*partition, *at)))?;
             let away = membership.unreachable();
-            let why = held.values().map(|held: &Held<'_>| &held.why).next().or(away.as_ref());
-            self.log.told(&membership.group, why.map(String::as_str));
+            let holds = held.values().map(|held: &Held<'_>| &held.why).next();
+            let stops = self.barriers.values().map(|barrier| &barrier.why).next();
+            self.log.told(&membership.group, holds.or(away.as_ref()).or(stops).map(String::as_str));
+        }
+        self.parts.extend(membership.last_words(&self.parts, &self.barriers));
+        if let Err(error) = self.rest(membership, &held) {
+            // The next owner finds it out again.
+            tracing::debug!(group = membership.group, "positions were not stored at the end: {error}");
         }
         Ok(())
     }
 
-    fn idle(&mut self, membership: &Membership) -> Result<()> {
-        match self.sink.idle() {
+    fn idle(&mut self, membership: &Membership, held: &BTreeMap<u32, Held<'_>>) -> Result<()> {
+        match self.rest(membership, held).and_then(|()| self.sink.idle()) {
             Err(Error::Retry(why)) => {
                 tracing::warn!(monitor = %self.log.id, group = membership.group, "tried again soon: {why}");
                 Ok(())
             }
             other => other,
         }
+    }
+
+    /// Stores positions behind marks of transactions.
+    fn rest(&mut self, membership: &Membership, held: &BTreeMap<u32, Held<'_>>) -> Result<()> {
+        for (partition, next) in &self.parts {
+            if self.stored.get(partition) == Some(next) || held.contains_key(partition) {
+                continue;
+            }
+            let position = Position { incarnation: self.log.incarnation, next_offset: *next };
+            self.sink.advance(*partition, position)?;
+            self.stored.insert(*partition, *next);
+            membership.tell(&[(*partition, Offset::Offset(*next as i64))])?;
+        }
+        Ok(())
     }
 
     fn rebalance(
@@ -134,6 +166,8 @@ impl<S: Sink> Feeding<'_, S> {
             Change::Lost(partitions) => {
                 for partition in partitions {
                     held.remove(&partition);
+                    self.stored.remove(&partition);
+                    self.barriers.remove(&partition);
                     if self.parts.remove(&partition).is_some() {
                         self.sink.revoked(partition);
                     }
@@ -149,6 +183,7 @@ impl<S: Sink> Feeding<'_, S> {
                         None => self.log.ends(self.topic, partition)?.0,
                     };
                     self.parts.insert(partition, next);
+                    self.stored.insert(partition, next);
                     from.push((partition, Offset::Offset(next as i64)));
                 }
                 membership.take(&from)?;
@@ -166,22 +201,22 @@ impl<S: Sink> Feeding<'_, S> {
         messages: &mut Messages<'m>,
         held: &mut BTreeMap<u32, Held<'m>>,
     ) -> Result<()> {
-        let (batches, skipped) = by_partition(messages, &self.parts);
+        let Parts { mut parts, skipped } = Parts::of(messages, &self.parts, &self.barriers);
         if skipped > 0 {
             self.log.options.observer.skipped(self.reader, skipped);
         }
-        let mut refused = Vec::new();
         // Of a partition that is paused something may still have been under way; it comes again.
-        for (partition, records) in batches.iter().filter(|(partition, _)| !held.contains_key(partition)) {
-            if let Some(why) = self.write(membership, *partition, records)? {
-                refused.push((*partition, why));
+        parts.retain(|part| !held.contains_key(&part.partition));
+        let mut refused = Vec::new();
+        for part in &parts {
+            if let Some(why) = self.take(membership, part)? {
+                refused.push((part.partition, why));
             }
         }
-        drop(batches);
+        drop(parts);
         for (partition, why) in refused {
             tracing::warn!(monitor = %self.log.id, group = membership.group, partition, "tried again soon: {why}");
-            let list = membership.list(&[(partition, Offset::Invalid)])?;
-            membership.consumer().pause(&list).map_err(|error| explain("cannot pause", &error))?;
+            membership.pause(&[partition])?;
             let messages = messages.take(partition);
             held.insert(
                 partition,
@@ -195,9 +230,8 @@ impl<S: Sink> Feeding<'_, S> {
     fn feed_held(&mut self, membership: &Membership, held: &mut BTreeMap<u32, Held<'_>>) -> Result<()> {
         let mut taken = Vec::new();
         for (partition, held) in held.iter_mut().filter(|(_, held)| held.again <= Instant::now()) {
-            let (batches, _) = by_partition(&held.messages, &self.parts);
-            let records = batches.get(partition).map(Vec::as_slice).unwrap_or_default();
-            match if records.is_empty() { None } else { self.write(membership, *partition, records)? } {
+            let Parts { parts, .. } = Parts::of(&held.messages, &self.parts, &self.barriers);
+            match parts.first().map_or(Ok(None), |part| self.take(membership, part))? {
                 None => taken.push(*partition),
                 Some(why) => {
                     held.wait = (held.wait * 2).min(LONGEST_WAIT);
@@ -208,31 +242,65 @@ impl<S: Sink> Feeding<'_, S> {
         }
         for partition in taken {
             held.remove(&partition);
-            let list = membership.list(&[(partition, Offset::Invalid)])?;
-            membership.consumer().resume(&list).map_err(|error| explain("cannot read on", &error))?;
+            if self.barriers.contains_key(&partition) {
+                continue;
+            }
+            membership.resume(&[partition])?;
             let next = self.parts.get(&partition).copied().unwrap_or_default();
             self.read_again(membership, &[(partition, next)].into())?;
         }
         Ok(())
     }
 
-    /// Offers a batch to the sink. Why it cannot take it yet, if so.
-    fn write(
-        &mut self,
-        membership: &Membership,
-        partition: u32,
-        records: &[Record<'_>],
-    ) -> Result<Option<String>> {
-        let batch = Batch { incarnation: self.log.incarnation, partition, records };
+    /// Offers what came of a partition to the sink. Why it cannot take it yet, if so.
+    fn take(&mut self, membership: &Membership, part: &Part<'_>) -> Result<Option<String>> {
+        if part.stops {
+            membership.pause(&[part.partition])?;
+        }
+        if part.records.is_empty() {
+            // Stored with the next records, or at rest.
+            self.parts.insert(part.partition, part.end);
+            return Ok(None);
+        }
+        let Part { partition, records, end, .. } = part;
+        let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records, end: *end };
         match self.sink.write(&batch) {
             Ok(()) => {}
             Err(Error::Retry(why)) => return Ok(Some(why)),
+            Err(Error::TooNew { offset, why }) => {
+                return self.stop_at(membership, part, Barrier { offset, why });
+            }
             Err(error) => return Err(error),
         }
         self.log.options.observer.written(self.reader, records.len());
-        self.parts.insert(partition, batch.next_offset());
-        membership.tell(&[(partition, Offset::Offset(batch.next_offset() as i64))])?;
+        self.parts.insert(*partition, *end);
+        self.stored.insert(*partition, *end);
+        membership.tell(&[(*partition, Offset::Offset(*end as i64))])?;
         Ok(None)
+    }
+
+    /// Has a partition stop in front of a record that the sink is too old for; the sink gets what lies before.
+    fn stop_at(
+        &mut self,
+        membership: &Membership,
+        part: &Part<'_>,
+        barrier: Barrier,
+    ) -> Result<Option<String>> {
+        let Barrier { offset, why } = &barrier;
+        tracing::error!(
+            monitor = %self.log.id,
+            group = membership.group,
+            partition = part.partition,
+            "the partition stops in front of offset {offset}: {why}"
+        );
+        let before = Part {
+            partition: part.partition,
+            records: part.records.iter().copied().take_while(|record| record.offset < *offset).collect(),
+            end: *offset,
+            stops: true,
+        };
+        self.barriers.insert(part.partition, barrier);
+        self.take(membership, &before)
     }
 
     /// Reads again from these positions.
@@ -243,6 +311,8 @@ impl<S: Sink> Feeding<'_, S> {
     }
 
     fn revoke_all(&mut self) {
+        self.stored.clear();
+        self.barriers.clear();
         for partition in std::mem::take(&mut self.parts).into_keys() {
             self.sink.revoked(partition);
         }

@@ -10,6 +10,7 @@ pub mod fold;
 pub mod group;
 pub mod scan;
 pub mod sink;
+pub mod stops;
 pub mod workers;
 
 use std::time::{Duration, Instant};
@@ -72,6 +73,9 @@ macro_rules! conformance {
             lag_counts_what_is_still_to_be_read,
             a_quiet_sink_may_keep_house,
             a_stop_is_heard_at_once);
+        $crate::conformance!(@ $bed, stops:
+            a_fold_stops_in_front_of_a_record_that_is_too_new_and_the_other_partitions_go_on,
+            a_sink_stops_in_front_of_a_record_that_is_too_new_and_the_other_partitions_go_on);
         $crate::conformance!(@ $bed, scan:
             a_scan_shows_what_a_reader_sees_and_changes_nothing,
             a_scan_begins_and_ends_where_it_is_told,

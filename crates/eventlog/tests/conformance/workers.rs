@@ -51,6 +51,8 @@ pub struct Counter {
     pub fill: usize,
     /// Bytes that every key's state is filled up to.
     pub weight: usize,
+    /// Whether it knows what to do with the value `too new`.
+    pub newer: bool,
 }
 
 /// What a [`Counter`] went through.
@@ -66,6 +68,11 @@ pub struct CounterLog {
 
 pub fn count(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |count| u64::from_le_bytes(*count))
+}
+
+/// The error of a worker that is too old for a record.
+pub fn too_new(offset: u64) -> Error {
+    Error::TooNew { offset, why: format!("too new at {offset}: upgrade") }
 }
 
 impl Fold for Counter {
@@ -98,6 +105,9 @@ impl Fold for Counter {
         for record in batch.records {
             let key = record.key.unwrap_or_default();
             let value = record.value.unwrap_or_default();
+            if value == b"too new" && !self.newer {
+                return Err(too_new(record.offset));
+            }
             let state = table.entry(key).unwrap();
             let next = count(state) + 1;
             *state = next.to_le_bytes().to_vec();
@@ -219,6 +229,15 @@ impl Sink for Notes {
         self.seen.lock().unwrap().extend(seen(batch));
         let next = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
         self.positions.insert(batch.partition, next);
+        Ok(())
+    }
+
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
+        let known = self.positions.insert(partition, position);
+        assert!(
+            known.is_none_or(|known| known.next_offset < position.next_offset),
+            "advanced to {position:?}"
+        );
         Ok(())
     }
 

@@ -45,19 +45,19 @@ impl Acceptor {
         Acceptor { monitor, routes, database, claims: HashMap::new(), wake, runtime, metrics }
     }
 
-    fn accept(&mut self, batch: &Batch<'_>, alerts: &[(Alert<'static>, Vec<String>)]) -> Result<u64> {
-        let Some(claim) = self.claims.get_mut(&batch.partition) else {
-            return Err(Error::Worker(format!("partition {} was never claimed", batch.partition)));
+    /// Alerts and where the partition goes on behind them, both or neither.
+    fn accept(
+        &mut self,
+        partition: u32,
+        alerts: &[(Alert<'static>, Vec<String>)],
+        reached: Position,
+    ) -> Result<u64> {
+        let Some(claim) = self.claims.get_mut(&partition) else {
+            return Err(Error::Worker(format!("partition {partition} was never claimed")));
         };
+        let Position { incarnation, next_offset } = reached;
         self.runtime
-            .block_on(self.database.accept_alerts(
-                claim,
-                batch.incarnation,
-                batch.partition,
-                alerts,
-                batch.next_offset(),
-                now(),
-            ))
+            .block_on(self.database.accept_alerts(claim, incarnation, partition, alerts, next_offset, now()))
             .map_err(failed)
     }
 }
@@ -91,7 +91,9 @@ impl Sink for Acceptor {
                     alerts.push((alert.into_owned(), channels));
                 }
                 Ok(None) => {}
-                Err(newer @ wire::WireError::Newer(_)) => return Err(Error::Worker(newer.to_string())),
+                Err(newer @ wire::WireError::Newer(_)) => {
+                    return Err(Error::TooNew { offset: record.offset, why: newer.to_string() });
+                }
                 // Only the processor writes this topic; a stranger's record is said and passed over.
                 Err(error) => {
                     tracing::warn!(
@@ -103,7 +105,8 @@ impl Sink for Acceptor {
             }
         }
         let timer = self.metrics.write_seconds("alerts").start_timer();
-        let new = self.accept(batch, &alerts)?;
+        let reached = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
+        let new = self.accept(batch.partition, &alerts, reached)?;
         timer.observe_duration();
         self.metrics.rows("alerts").inc_by(new);
         self.metrics.duplicates("alerts").inc_by((alerts.len() as u64).saturating_sub(new));
@@ -111,6 +114,10 @@ impl Sink for Acceptor {
             self.wake.wake();
         }
         Ok(())
+    }
+
+    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
+        self.accept(partition, &[], position).map(drop)
     }
 
     fn revoked(&mut self, partition: u32) {
