@@ -22,6 +22,8 @@ pub struct Claim {
     /// For messages.
     pub(crate) name: String,
     pub(crate) partition: u32,
+    /// Furthest offset to which a write under the claim has moved the position, whether or not it was committed.
+    pub(crate) furthest: u64,
 }
 
 impl Claim {
@@ -46,6 +48,39 @@ impl Claim {
             ))),
             Some((_, next)) => Ok(offsets.take_while(|offset| *offset < next).count()),
             None => Ok(0),
+        }
+    }
+
+    /// A write found another position in the database than the claim knew: takes it over, if it is the claim's own
+    /// doing. The answer to a commit can be lost with its connection, or be given up waiting for: then the position has
+    /// moved and nobody here has heard of it. `found` is the epoch and the position that the database has.
+    pub(crate) fn adopt(
+        &mut self,
+        incarnation: Incarnation,
+        found: Option<(i64, Option<(Incarnation, u64)>)>,
+    ) -> Result<()> {
+        let Some((epoch, position)) = found else { return Err(self.fenced()) };
+        if epoch != self.epoch {
+            return Err(self.fenced());
+        }
+        match position {
+            Some((life, next))
+                if life == incarnation
+                    && self.position.is_none_or(|(_, known)| known < next)
+                    && next <= self.furthest =>
+            {
+                self.position = position;
+                Ok(())
+            }
+            // Nobody who keeps to the claims has done that.
+            _ => Err(Error::Storage(format!(
+                "the position of partition {} ({}) is {} in the database, which is none that this process wrote: was it \
+                 changed by hand? Nothing was written; a restart goes on from there, and `pricemonitor audit` says \
+                 what is missing",
+                self.partition,
+                self.name,
+                position.map_or("none".to_owned(), |(life, next)| format!("{next} of incarnation {life}")),
+            ))),
         }
     }
 

@@ -5,16 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
-use pricemonitor_model::{Alert, AlertId, Incarnation, Millis, MonitorId, Time};
+use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
 
 use crate::ask;
-use crate::claim::{Claim, HistoryRow, Maintained, MonitorKey, Removed, Written};
+use crate::claim::{Claim, Maintained, MonitorKey, Removed};
 use crate::error::Result;
 use crate::outbox::{DeliveryEnd, Due, PendingCount};
 use crate::postgres::{self, Postgres, Settings};
 use crate::query::{AlertRow, Bar, Cursor, ExportRow, Facets, Filter, History, HourCell, Statistics};
 use crate::sqlite::Sqlite;
-use crate::writer::HistoryWriter;
 
 /// The database of one or several monitors. Cheap to clone; every clone is the same database.
 #[derive(Clone, Debug)]
@@ -46,6 +45,7 @@ macro_rules! on {
 }
 
 mod audit;
+mod write;
 
 pub use audit::Position;
 
@@ -108,43 +108,6 @@ impl Database {
     /// When the monitor was never registered or the database cannot be written.
     pub async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
         on!(self, short, db => db.claim(monitor, sink, partition))
-    }
-
-    /// Writes a batch of observations and the position behind it, both or neither. Rows that lie before
-    /// the position are passed over and counted as duplicates.
-    ///
-    /// # Errors
-    /// Nothing is written then. [`Error::Fenced`](crate::Error::Fenced) when somebody claimed the position,
-    /// [`Error::Incarnation`](crate::Error::Incarnation) when the batch is of another life of the topic,
-    /// a transient one when the database is busy.
-    pub async fn write_history(
-        &self,
-        writer: &mut HistoryWriter,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        partition: u32,
-        rows: &[HistoryRow<'_>],
-        next_offset: u64,
-    ) -> Result<Written> {
-        on!(self, short, db => db.write_history(writer, claim, incarnation, partition, rows, next_offset))
-    }
-
-    /// Takes alerts into the outbox, each with the channels that must tell it (none is fine), and
-    /// stores the position with them. An alert whose id is known is passed over.
-    /// Returns how many were new.
-    ///
-    /// # Errors
-    /// As for [`Database::write_history`].
-    pub async fn accept_alerts(
-        &self,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        partition: u32,
-        alerts: &[(Alert<'static>, Vec<String>)],
-        next_offset: u64,
-        now: Time,
-    ) -> Result<u64> {
-        on!(self, short, db => db.accept_alerts(claim, incarnation, partition, alerts, next_offset, now))
     }
 
     /// What `channel` has to tell now, in the order of acceptance, at most `limit`. What would have to
@@ -220,8 +183,11 @@ impl Database {
         on!(self, short, db => db.finish(monitor, channel, ids, end, reason, now))
     }
 
-    /// Takes or renews the right to send on a channel for `ttl` milliseconds. `false`: another owner
+    /// Takes or renews the right to send on a channel for `ttl` milliseconds from now. `false`: another owner
     /// has it.
+    ///
+    /// How long that is, one clock says for all who ask: PostgreSQL's own, because the clocks of several machines
+    /// differ; for SQLite, which is on one machine, that machine's, which tells `now`.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -233,7 +199,10 @@ impl Database {
         now: Time,
         ttl: Millis,
     ) -> Result<bool> {
-        on!(self, short, db => db.lease(monitor, channel, owner, now, ttl))
+        match &self.engine {
+            Engine::Sqlite(db) => db.lease(monitor, channel, owner, now, ttl).await,
+            Engine::Postgres(db) => postgres::short(db.lease(monitor, channel, owner, ttl)).await,
+        }
     }
 
     /// What waits in the outbox, per channel in the order of names; channels with nothing are absent.

@@ -12,7 +12,8 @@ pub enum Error {
     /// The database or file was written by a newer program.
     #[error("{0}")]
     Newer(String),
-    /// Busy or away for now: nothing happened, the same call may succeed later.
+    /// Busy or away for now: the same call may succeed later. Nothing happened, unless the answer to a commit was lost;
+    /// a call that writes is safe to repeat either way.
     #[error("{0}")]
     Busy(String),
     /// The batch belongs to another life of the topic than the stored position: an operator decides.

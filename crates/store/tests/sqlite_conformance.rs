@@ -34,6 +34,8 @@ impl Bed for File {
         let mut file = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
         sqlx::query(statement).execute(&mut file).await.unwrap();
     }
+
+    async fn later(&self, _: i64) {}
 }
 
 conformance!(crate::File);

@@ -13,25 +13,26 @@ use crate::error::{Error, Result};
 use crate::outbox::{kind, named};
 
 impl Postgres {
+    /// How many alerts are new. `None`, and nothing was written: an earlier write under the claim has moved the
+    /// position, see [`advance`].
     pub(crate) async fn accept_alerts(
         &self,
         claim: &mut Claim,
         incarnation: Incarnation,
-        partition: u32,
         alerts: &[(Alert<'static>, Vec<String>)],
         next_offset: u64,
         now: Time,
-    ) -> Result<u64> {
-        // Alerts carry their own identity, so replays need no look at offsets.
-        claim.before(incarnation, partition, std::iter::empty())?;
-        let next_offset = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
+    ) -> Result<Option<u64>> {
         let mut tx = self.begin().await?;
-        advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64, None).await?;
+        let moved = advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64, None).await?;
+        if moved.is_none() {
+            return Ok(None);
+        }
         let new = insert(&mut tx, alerts, now).await?;
         deliver(&mut tx, &new, alerts, now).await?;
         tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
         claim.position = Some((incarnation, next_offset));
-        Ok(new.len() as u64)
+        Ok(Some(new.len() as u64))
     }
 }
 

@@ -36,27 +36,28 @@ impl Postgres {
         let Some(row) = row else {
             return Err(Error::Storage(format!("the monitor {monitor} is not registered in the database")));
         };
-        let (incarnation, next): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
         Ok(Claim {
             epoch: row.get(1),
-            position: incarnation.zip(next).map(|(life, next)| (Incarnation(life as u64), next as u64)),
+            position: position(row.get(2), row.get(3)),
             id: row.get::<i32, _>(0).into(),
             name: format!("{sink} of {monitor}"),
             partition,
+            furthest: 0,
         })
     }
 }
 
-/// Moves the position on inside the transaction, if it is still this claim's. `span` is the stretch of time
-/// that the rows tell prices for.
+/// Moves the position on inside the transaction, if it is still this claim's and where the claim knows it. `span` is
+/// the stretch of time that the rows tell prices for. `None`: an earlier write under the claim has moved it, whose
+/// answer was lost; the claim stands there now.
 pub(super) async fn advance(
     connection: &mut PgConnection,
-    claim: &Claim,
+    claim: &mut Claim,
     incarnation: Incarnation,
     next_offset: u64,
     rows: u64,
     span: Option<(Time, Time)>,
-) -> Result<Standing> {
+) -> Result<Option<Standing>> {
     let expected = claim.position.map(|(_, next)| number(next)).transpose()?;
     let row = sqlx::query(
         "UPDATE sink_offsets o
@@ -77,6 +78,21 @@ pub(super) async fn advance(
     .fetch_optional(&mut *connection)
     .await
     .map_err(|error| failure("cannot store the position", &error))?;
-    let row = row.ok_or_else(|| claim.fenced())?;
-    Ok(Standing { closing: row.get::<Stamp, _>(0).0, generation: row.get(1) })
+    if let Some(row) = row {
+        claim.furthest = claim.furthest.max(next_offset);
+        return Ok(Some(Standing { closing: row.get::<Stamp, _>(0).0, generation: row.get(1) }));
+    }
+    // The statement has waited for a write that was still under way on the server, so this sees what came of it.
+    let found = sqlx::query("SELECT owner_epoch, incarnation, next_offset FROM sink_offsets WHERE id = $1")
+        .bind(claim.id)
+        .fetch_optional(connection)
+        .await
+        .map_err(|error| failure("cannot read the position", &error))?;
+    claim.adopt(incarnation, found.map(|row| (row.get(0), position(row.get(1), row.get(2)))))?;
+    Ok(None)
+}
+
+/// A position, as its columns tell it.
+fn position(incarnation: Option<i64>, next: Option<i64>) -> Option<(Incarnation, u64)> {
+    incarnation.zip(next).map(|(life, next)| (Incarnation(life as u64), next as u64))
 }

@@ -170,47 +170,47 @@ impl Postgres {
         Ok(())
     }
 
+    /// The server's clock alone says how long a lease lasts: the clocks of two machines may be minutes apart, and the
+    /// one that runs ahead must not take what the other one still has.
     pub(crate) async fn lease(
         &self,
         monitor: &MonitorId,
         channel: &str,
         owner: &str,
-        now: Time,
         ttl: Millis,
     ) -> Result<bool> {
         let failed = |error| failure("cannot take the lease of a channel", &error);
         let held = sqlx::query(
-            "SELECT l.owner, l.until FROM channel_leases l JOIN monitors m ON m.id = l.monitor
+            "SELECT l.owner = $3, l.until > clock_timestamp(),
+                    l.until > clock_timestamp() + $4::bigint / 2 * interval '1 millisecond'
+             FROM channel_leases l JOIN monitors m ON m.id = l.monitor
              WHERE m.monitor = $1 AND l.channel = $2",
         )
         .bind(monitor.as_str())
         .bind(channel)
+        .bind(owner)
+        .bind(ttl)
         .fetch_optional(&self.pool)
         .await
         .map_err(failed)?;
-        if let Some(row) = held {
-            let (holder, Stamp(until)): (&str, Stamp) = (row.get(0), row.get(1));
-            let left = until.since(now);
-            if holder != owner && left > 0 {
-                return Ok(false);
-            }
+        match held.map(|row| (row.get(0), row.get(1), row.get(2))) {
+            Some((false, true, _)) => return Ok(false),
             // Senders ask every second: renewing once the first half is over saves most writes.
-            if holder == owner && left > ttl / 2 {
-                return Ok(true);
-            }
+            Some((true, _, true)) => return Ok(true),
+            _ => {}
         }
         // Of several that find it free, the row's lock lets one through; the others then see its lease.
         let taken = sqlx::query(
             "INSERT INTO channel_leases AS l (monitor, channel, owner, until)
-             SELECT id, $2, $3, $4 FROM monitors WHERE monitor = $1
+             SELECT id, $2, $3, clock_timestamp() + $4::bigint * interval '1 millisecond'
+             FROM monitors WHERE monitor = $1
              ON CONFLICT (monitor, channel) DO UPDATE SET owner = excluded.owner, until = excluded.until
-             WHERE l.owner = excluded.owner OR l.until <= $5",
+             WHERE l.owner = excluded.owner OR l.until <= clock_timestamp()",
         )
         .bind(monitor.as_str())
         .bind(channel)
         .bind(owner)
-        .bind(Stamp(now.plus(ttl)))
-        .bind(Stamp(now))
+        .bind(ttl)
         .execute(&self.pool)
         .await
         .map_err(failed)?;

@@ -21,24 +21,24 @@ const SIZES: [usize; 3] = [250, 25, 1];
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
+    /// How many alerts are new. `None`, and nothing was written: an earlier write under the claim has moved the
+    /// position, see [`advance`].
     pub(crate) async fn accept_alerts(
         &self,
         claim: &mut Claim,
         incarnation: Incarnation,
-        partition: u32,
         alerts: &[(Alert<'static>, Vec<String>)],
         next_offset: u64,
         now: Time,
-    ) -> Result<u64> {
-        // Alerts carry their own identity, so replays need no look at offsets.
-        claim.before(incarnation, partition, std::iter::empty())?;
-        let next_offset = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
+    ) -> Result<Option<u64>> {
         let mut tx = self.begin().await?;
-        advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await?;
+        if !advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await? {
+            return Ok(None);
+        }
         let new = insert(&mut tx, alerts, now).await?;
         tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
         claim.position = Some((incarnation, next_offset));
-        Ok(new)
+        Ok(Some(new))
     }
 }
 

@@ -41,27 +41,29 @@ impl Sqlite {
         let Some(row) = row else {
             return Err(Error::Storage(format!("the monitor {monitor} is not registered in the database")));
         };
-        let (incarnation, next): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
         let claim = Claim {
             epoch: row.get(1),
-            position: incarnation.zip(next).map(|(life, next)| (Incarnation(life as u64), next as u64)),
+            position: position(row.get(2), row.get(3)),
             id: row.get(0),
             name: format!("{sink} of {monitor}"),
             partition,
+            furthest: 0,
         };
         tx.commit().await.map_err(failed)?;
         Ok(claim)
     }
 }
 
-/// Moves the position on inside the transaction, if it is still this claim's.
+/// Moves the position on inside the transaction, if it is still this claim's and where the claim knows it. `false`: an
+/// earlier write under the claim has moved it, whose answer was lost (it was given up in the middle of its commit); the
+/// claim stands there now.
 pub(super) async fn advance(
     tx: &mut Tx,
-    claim: &Claim,
+    claim: &mut Claim,
     incarnation: Incarnation,
     next_offset: u64,
     rows: u64,
-) -> Result<()> {
+) -> Result<bool> {
     let expected = claim.position.map(|(_, next)| number(next)).transpose()?;
     let done = sqlx::query(
         "UPDATE sink_offsets SET incarnation = ?4, next_offset = ?5, rows = rows + ?6
@@ -77,7 +79,19 @@ pub(super) async fn advance(
     .await
     .map_err(|error| failure("cannot store the position", &error))?;
     if done.rows_affected() == 1 {
-        return Ok(());
+        claim.furthest = claim.furthest.max(next_offset);
+        return Ok(true);
     }
-    Err(claim.fenced())
+    let found = sqlx::query("SELECT owner_epoch, incarnation, next_offset FROM sink_offsets WHERE id = ?1")
+        .bind(claim.id)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(|error| failure("cannot read the position", &error))?;
+    claim.adopt(incarnation, found.map(|row| (row.get(0), position(row.get(1), row.get(2)))))?;
+    Ok(false)
+}
+
+/// A position, as its columns tell it.
+fn position(incarnation: Option<i64>, next: Option<i64>) -> Option<(Incarnation, u64)> {
+    incarnation.zip(next).map(|(life, next)| (Incarnation(life as u64), next as u64))
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod fence;
+mod lease;
+mod lost;
 mod months;
 mod roles;
 mod secure;
@@ -28,6 +30,11 @@ impl Bed for Prepared {
 
     async fn sql(&self, statement: &'static str) {
         server::sql_in(&self.0, statement).await;
+    }
+
+    async fn later(&self, millis: i64) {
+        let moved = format!("UPDATE channel_leases SET until = until - {millis} * interval '1 millisecond'");
+        server::sql_in(&self.0, &moved).await;
     }
 }
 

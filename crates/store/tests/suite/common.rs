@@ -32,6 +32,9 @@ pub trait Bed: Sized {
 
     /// Does something to the tables behind the store's back.
     async fn sql(&self, statement: &'static str);
+
+    /// As if so many milliseconds had passed by the database's own clock; nothing where there is none.
+    async fn later(&self, millis: i64);
 }
 
 /// An open database and where it is.

@@ -2,10 +2,12 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::common::{Bed, LIFE, Rng, START, judge, monitor, observations, place, price, rows, writing};
+use super::common::{
+    Bed, LIFE, Rng, START, Writing, judge, monitor, observations, place, price, rows, writing,
+};
 use pricemonitor_model::{Incarnation, Observation, Slot};
 use pricemonitor_store::query::{ExportRow, Filter};
-use pricemonitor_store::{Database, Error, HistoryWriter, Written};
+use pricemonitor_store::{Claim, Database, Error, HistoryWriter, Written};
 
 async fn exported(db: &Database) -> Vec<ExportRow> {
     let mut found = Vec::new();
@@ -53,6 +55,56 @@ pub async fn an_owner_that_was_replaced_writes_nothing<B: Bed>() {
     assert_eq!(exported(&place.db).await.len(), 10);
     owner.write(&history[10..]).await;
     assert_eq!(exported(&place.db).await.len(), 30);
+}
+
+/// The connection broke when the answer to the commit would have come: the claim stands where it stood.
+pub async fn a_write_whose_answer_was_lost_is_done_when_it_comes_again<B: Bed>() {
+    let place = place::<B>().await;
+    let history = observations(&mut Rng(21), 100, true);
+    let all = rows(&history, 0);
+    let Writing { db, mut writer, mut claim, .. } = writing(&place.db, "m").await;
+    let mut write = async |claim: &mut Claim, from: usize, to: usize| {
+        db.write_history(&mut writer, claim, LIFE, 0, &all[from..to], to as u64).await.unwrap()
+    };
+    for from in [0, 40] {
+        let known = claim.position;
+        let first = write(&mut claim, from, from + 40).await;
+        assert_eq!(first, Written { rows: 40, duplicates: 0 });
+        claim.position = known;
+        assert_eq!(write(&mut claim, from, from + 40).await, first, "written once, and told once as written");
+        assert_eq!(claim.position, Some((LIFE, from as u64 + 40)));
+    }
+    // What comes again may be less or more than what arrived.
+    claim.position = Some((LIFE, 40));
+    assert_eq!(write(&mut claim, 40, 60).await, Written { rows: 20, duplicates: 0 });
+    assert_eq!(claim.position, Some((LIFE, 80)));
+    claim.position = Some((LIFE, 40));
+    assert_eq!(write(&mut claim, 40, 100).await, Written { rows: 60, duplicates: 0 });
+    assert_eq!(exported(&place.db).await.len(), 100);
+    let changes = judge("default.m", &history).iter().filter(|row| row.changed).count();
+    assert_eq!(place.db.statistics(&Filter::default()).await.unwrap().changes, changes as u64);
+    // Whoever claims after that fences as ever.
+    let known = claim.position;
+    let mut owner = place.db.claim(&monitor("m"), "history", 0).await.unwrap();
+    assert_eq!((owner.epoch, owner.position), (2, known));
+    let late = place.db.write_history(&mut writer, &mut claim, LIFE, 0, &[], 101).await;
+    assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
+    let next = place.db.write_history(&mut writer, &mut owner, LIFE, 0, &[], 101).await;
+    assert_eq!(next.unwrap(), Written::default());
+}
+
+pub async fn a_position_that_no_owner_wrote_is_a_fault_and_not_a_fence<B: Bed>() {
+    let place = place::<B>().await;
+    let history = observations(&mut Rng(22), 20, false);
+    let mut writer = writing(&place.db, "m").await;
+    writer.write(&history[..10]).await;
+    for statement in ["UPDATE sink_offsets SET next_offset = 15", "UPDATE sink_offsets SET next_offset = 5"] {
+        place.bed.sql(statement).await;
+        let error = writer.try_write(&history[10..12]).await.unwrap_err();
+        assert!(matches!(&error, Error::Storage(_)), "{error:?}");
+        assert!(error.to_string().contains("partition 0 (history of default.m) is "), "{error}");
+    }
+    assert_eq!(exported(&place.db).await.len(), 10);
 }
 
 pub async fn another_life_of_the_topic_is_not_taken_for_this_one<B: Bed>() {

@@ -18,6 +18,8 @@ macro_rules! conformance {
         $crate::conformance!(@ $bed, history:
             a_replayed_batch_is_counted_and_not_written_again,
             an_owner_that_was_replaced_writes_nothing,
+            a_write_whose_answer_was_lost_is_done_when_it_comes_again,
+            a_position_that_no_owner_wrote_is_a_fault_and_not_a_fence,
             another_life_of_the_topic_is_not_taken_for_this_one,
             a_batch_out_of_order_is_refused_whole,
             ticks_alone_move_the_position,
@@ -31,6 +33,7 @@ macro_rules! conformance {
             monitors_and_partitions_stand_for_themselves);
         $crate::conformance!(@ $bed, outbox:
             an_alert_is_accepted_once_whatever_is_replayed,
+            alerts_whose_acceptance_was_not_answered_are_accepted_once,
             what_is_due_is_the_alert_as_it_was,
             a_delivery_ends_once,
             an_arrival_and_the_attempt_that_follows_it_are_written_in_one_step,

@@ -93,6 +93,30 @@ pub async fn an_alert_is_accepted_once_whatever_is_replayed<B: Bed>() {
     assert_eq!(counts, [("a", 2), ("b", 2)]);
 }
 
+/// The connection broke when the answer to the commit would have come: the claim stands where it stood.
+pub async fn alerts_whose_acceptance_was_not_answered_are_accepted_once<B: Bed>() {
+    let place = place::<B>().await;
+    let mut claim = claim(&place.db).await;
+    assert_eq!(accept(&place.db, &mut claim, &[(1, &["a"])], 1).await, 1);
+    let known = claim.position;
+    assert_eq!(accept(&place.db, &mut claim, &[(2, &["a"]), (3, &["a", "b"])], 3).await, 2);
+    claim.position = known;
+    assert_eq!(accept(&place.db, &mut claim, &[(2, &["a"]), (3, &["a", "b"])], 3).await, 2);
+    assert_eq!(claim.position, Some((LIFE, 3)));
+    // The batch may have grown meanwhile.
+    claim.position = known;
+    let grown: &[(u64, &[&str])] = &[(2, &["a"]), (3, &["a", "b"]), (4, &["b"])];
+    assert_eq!(accept(&place.db, &mut claim, grown, 4).await, 1);
+    assert_eq!(
+        (due(&place.db, "a", START).await, due(&place.db, "b", START).await),
+        (vec![1, 2, 3], vec![3, 4])
+    );
+    assert_eq!(place.db.alerts(&Filter::default(), 10, None).await.unwrap().len(), 4);
+    place.bed.sql("UPDATE sink_offsets SET next_offset = 70").await;
+    let moved = place.db.accept_alerts(&mut claim, LIFE, 0, &[(alert(5), vec![])], 5, START).await;
+    assert!(matches!(moved, Err(Error::Storage(_))), "{moved:?}");
+}
+
 pub async fn what_is_due_is_the_alert_as_it_was<B: Bed>() {
     let place = place::<B>().await;
     let mut claim = claim(&place.db).await;
@@ -196,8 +220,13 @@ pub async fn one_sender_has_a_channel<B: Bed>() {
     assert!(db.lease(&m, "a", "one", START, 10_000).await.unwrap());
     assert!(!db.lease(&m, "a", "two", START, 10_000).await.unwrap());
     assert!(db.lease(&m, "b", "two", START, 10_000).await.unwrap());
+    place.bed.later(9_000).await;
     assert!(db.lease(&m, "a", "one", START.plus(9_000), 10_000).await.unwrap(), "renewed");
+    // A second of room: where the database has a clock of its own, it runs on meanwhile.
+    place.bed.later(9_000).await;
+    assert!(!db.lease(&m, "a", "two", START.plus(18_000), 10_000).await.unwrap());
     assert!(!db.lease(&m, "a", "two", START.plus(18_999), 10_000).await.unwrap());
+    place.bed.later(1_000).await;
     assert!(db.lease(&m, "a", "two", START.plus(19_000), 10_000).await.unwrap(), "it was given up");
     assert!(!db.lease(&m, "a", "one", START.plus(19_000), 10_000).await.unwrap());
     assert!(!db.lease(&monitor("nobody"), "a", "one", START, 10_000).await.unwrap());
@@ -323,6 +352,7 @@ pub async fn processes_that_share_the_outbox_tell_each_alert_once<B: Bed>() {
     // Both for a while, then the first one is gone and the second one takes over.
     for step in 0..40 {
         let now = START.plus(step * 1_000);
+        place.bed.later(1_000).await;
         if step < 10 {
             futures::join!(look(&one, "one", now), look(&two, "two", now));
         } else {

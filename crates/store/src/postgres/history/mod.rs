@@ -13,8 +13,8 @@ use sqlx::{Connection as _, PgConnection};
 use super::Postgres;
 use super::claims::{Standing, advance};
 use super::failure::failure;
-use crate::batch::{self, in_order, span};
-use crate::claim::{Claim, HistoryRow, Written};
+use crate::batch::{self, span};
+use crate::claim::{Claim, HistoryRow};
 use crate::error::Result;
 use crate::writer::HistoryWriter;
 
@@ -22,43 +22,38 @@ use crate::writer::HistoryWriter;
 const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock_shared(1886613097, 1)";
 
 impl Postgres {
+    /// Writes the rows, all of them behind the claim's position. `false`, and nothing was written: an earlier write under
+    /// the claim has moved the position, see [`advance`].
     pub(crate) async fn write_history(
         &self,
         writer: &mut HistoryWriter,
         claim: &mut Claim,
         incarnation: Incarnation,
-        partition: u32,
         rows: &[HistoryRow<'_>],
         next_offset: u64,
-    ) -> Result<Written> {
-        let known = claim.before(incarnation, partition, rows.iter().map(|row| row.offset))?;
-        let fresh = &rows[known..];
-        let written = Written { rows: fresh.len() as u64, duplicates: known as u64 };
-        if claim.position.is_some_and(|(_, next)| next_offset <= next) && fresh.is_empty() {
-            return Ok(written);
-        }
-        in_order(fresh, next_offset)?;
+    ) -> Result<bool> {
         let failed = |error| failure("cannot begin to write to the database", &error);
         let mut attempt = Attempt { connection: self.pool.acquire().await.map_err(failed)?, whole: false };
         let mut tx = attempt.connection.begin_with(BEGIN).await.map_err(failed)?;
-        let spans = fresh.iter().map(|row| span(row.observation));
+        let spans = rows.iter().map(|row| span(row.observation));
         let spanned = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         // First of all: a writer that was fenced must not look any further.
-        let standing = advance(&mut tx, claim, incarnation, next_offset, written.rows, spanned).await?;
-        if !fresh.is_empty() {
+        let moved = advance(&mut tx, claim, incarnation, next_offset, rows.len() as u64, spanned).await?;
+        let Some(standing) = moved else { return Ok(false) };
+        if !rows.is_empty() {
             writer.begin();
             if writer.generation != standing.generation {
                 // Series were deleted, perhaps remembered ones.
                 writer.forget();
                 writer.generation = standing.generation;
             }
-            store(&mut tx, writer, claim, standing, fresh).await?;
+            store(&mut tx, writer, claim, standing, rows).await?;
         }
         tx.commit().await.map_err(|error| failure("cannot commit prices", &error))?;
         attempt.whole = true;
         writer.committed();
         claim.position = Some((incarnation, next_offset));
-        Ok(written)
+        Ok(true)
     }
 }
 

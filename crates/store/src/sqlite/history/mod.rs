@@ -11,44 +11,40 @@ use sqlx::Row as _;
 use super::claims::advance;
 use super::failure::failure;
 use super::{Sqlite, Tx};
-use crate::batch::{self, Last, SlotKey, Stored, in_order};
-use crate::claim::{Claim, HistoryRow, Written};
+use crate::batch::{self, Last, SlotKey, Stored};
+use crate::claim::{Claim, HistoryRow};
 use crate::error::{Error, Result};
 use crate::writer::HistoryWriter;
 use series::{Met, Prepared};
 
 impl Sqlite {
+    /// Writes the rows, all of them behind the claim's position. `false`, and nothing was written: an earlier write under
+    /// the claim has moved the position, see [`advance`].
     pub(crate) async fn write_history(
         &self,
         writer: &mut HistoryWriter,
         claim: &mut Claim,
         incarnation: Incarnation,
-        partition: u32,
         rows: &[HistoryRow<'_>],
         next_offset: u64,
-    ) -> Result<Written> {
-        let known = claim.before(incarnation, partition, rows.iter().map(|row| row.offset))?;
-        let fresh = &rows[known..];
-        let written = Written { rows: fresh.len() as u64, duplicates: known as u64 };
-        if claim.position.is_some_and(|(_, next)| next_offset <= next) && fresh.is_empty() {
-            return Ok(written);
-        }
-        in_order(fresh, next_offset)?;
+    ) -> Result<bool> {
         let mut tx = self.begin().await?;
         // First of all: a writer that was fenced must not look any further.
-        advance(&mut tx, claim, incarnation, next_offset, written.rows).await?;
-        if !fresh.is_empty() {
+        if !advance(&mut tx, claim, incarnation, next_offset, rows.len() as u64).await? {
+            return Ok(false);
+        }
+        if !rows.is_empty() {
             writer.begin();
-            if !store(&mut tx, writer, claim, fresh).await? {
+            if !store(&mut tx, writer, claim, rows).await? {
                 // A remembered series was deleted meanwhile; without memory all of them are looked up.
                 writer.forget();
-                store(&mut tx, writer, claim, fresh).await?;
+                store(&mut tx, writer, claim, rows).await?;
             }
         }
         tx.commit().await.map_err(|error| failure("cannot commit prices", &error))?;
         writer.committed();
         claim.position = Some((incarnation, next_offset));
-        Ok(written)
+        Ok(true)
     }
 }
 
