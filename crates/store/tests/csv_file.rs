@@ -227,9 +227,32 @@ fn after_a_failed_write_the_same_batch_makes_the_same_file() {
     fs::create_dir(&draft).unwrap();
     assert!(sink.append(LIFE, 0, &all[3..5], 5).is_err());
     assert_eq!(sink.position(0), Some((LIFE, 3)));
+    assert!(CsvSink::open(&path, "x").unwrap_err().is_transient(), "nobody else has it meanwhile");
     fs::remove_dir(&draft).unwrap();
     sink.append(LIFE, 0, &all[3..4], 4).unwrap();
     sink.append(LIFE, 0, &all[3..], 6).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected());
+}
+
+#[test]
+fn one_at_a_time_has_the_file_and_the_next_one_knows_all_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.csv");
+    let history = history();
+    let all = rows(&history, 0);
+    let mut one = CsvSink::open(&path, "electricity-price-monitor").unwrap();
+    one.append(LIFE, 0, &all[..2], 2).unwrap();
+    // The first one is in the middle of a batch.
+    let torn = [fs::read(&path).unwrap().as_slice(), b"2026-03-25T00:0"].concat();
+    fs::write(&path, &torn).unwrap();
+    let error = CsvSink::open(&path, "electricity-price-monitor").unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("prices.csv is being written by another process"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), torn, "it is left alone");
+    assert!(matches!(look(&path).unwrap(), Look::Both(_)), "to look is allowed");
+    one.append(LIFE, 0, &all[2..4], 4).unwrap();
+    drop(one);
+    feed(&path, 2);
     assert_eq!(fs::read_to_string(&path).unwrap(), expected());
 }
 

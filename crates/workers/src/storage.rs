@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pricemonitor_eventlog::{Batch, Error, Position, Result, Sink};
 use pricemonitor_model::{Admission, Admitted, Coordinates, MonitorId, Rejection, admission};
-use pricemonitor_store::csv::CsvSink;
-use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter, Written};
+use pricemonitor_store::{Claim, Database, HistoryRow, HistoryWriter};
 use tokio::runtime::Handle;
 
 use crate::metrics::MonitorMetrics;
+
+mod csv;
+mod pieces;
+
+pub use csv::CsvFile;
+use pieces::Pieces;
 
 /// The observations of a batch that both readers of the raw topic agree on; ticks, foreign records
 /// and dead letters are left out.
@@ -20,7 +26,7 @@ fn rows<'a>(admission: &Admission, batch: &Batch<'a>) -> Result<Vec<Row<'a>>> {
             Ok(Admitted::Observation(observation)) => rows.push(Row { record: *record, observation }),
             Ok(Admitted::Tick(_) | Admitted::Foreign) | Err(Rejection::Dead { .. }) => {}
             Err(newer @ Rejection::Newer(_)) => {
-                let (incarnation, partition) = (batch.incarnation, batch.partition);
+                let Position { incarnation, next_offset } = reached;
                 let at = Coordinates { incarnation, partition, offset: record.offset };
                 return Err(Error::TooNew { offset: at.offset, why: format!("{at}: {newer}") });
             }
@@ -51,6 +57,7 @@ pub struct HistorySink {
     database: Database,
     writer: HistoryWriter,
     claims: HashMap<u32, Claim>,
+    pieces: Pieces,
     runtime: Handle,
     metrics: MonitorMetrics,
 }
@@ -66,21 +73,26 @@ impl HistorySink {
         runtime: Handle,
         metrics: MonitorMetrics,
     ) -> HistorySink {
-        HistorySink { monitor, admission, database, writer, claims: HashMap::new(), runtime, metrics }
+        let (claims, pieces) = (HashMap::new(), Pieces::default());
+        HistorySink { monitor, admission, database, writer, claims, pieces, runtime, metrics }
     }
-}
 
-impl HistorySink {
-    /// Rows and where the partition goes on behind them, both or neither.
-    fn store(&mut self, partition: u32, rows: &[HistoryRow<'_>], reached: Position) -> Result<Written> {
+    /// Writes rows and where the partition goes on behind them, both or neither.
+    fn store(&mut self, partition: u32, rows: &[HistoryRow<'_>], reached: Position) -> Result<()> {
         let Some(claim) = self.claims.get_mut(&partition) else {
             return Err(Error::Worker(format!("partition {partition} was never claimed")));
         };
-        let Position { incarnation, next_offset } = reached;
-        let (database, writer) = (&self.database, &mut self.writer);
-        self.runtime
-            .block_on(database.write_history(writer, claim, incarnation, partition, rows, next_offset))
-            .map_err(failed)
+        let (began, timer) = (Instant::now(), self.metrics.write_seconds("history").start_timer());
+        let (incarnation, partition) = (batch.incarnation, batch.partition);
+        let writer = &mut self.writer;
+        let write = self.database.write_history(writer, claim, incarnation, partition, rows, next_offset);
+        let written = self.runtime.block_on(write);
+        self.pieces.after(rows.len(), began.elapsed(), written.is_ok());
+        let written = written.map_err(failed)?;
+        timer.observe_duration();
+        self.metrics.rows("history").inc_by(written.rows);
+        self.metrics.duplicates("history").inc_by(written.duplicates);
+        Ok(())
     }
 }
 
@@ -98,59 +110,27 @@ impl Sink for HistorySink {
     fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
         let kept = rows(&self.admission, batch)?;
         let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
-        let timer = self.metrics.write_seconds("history").start_timer();
-        let reached = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
-        let written = self.store(batch.partition, &rows, reached)?;
-        timer.observe_duration();
-        self.metrics.rows("history").inc_by(written.rows);
-        self.metrics.duplicates("history").inc_by(written.duplicates);
-        Ok(())
+        let mut left = &rows[..];
+        loop {
+            // Each piece has the position behind it, so that those that are written need not come again.
+            let (piece, rest) = left.split_at(self.pieces.most().min(left.len()));
+            let next_offset = rest.first().map_or(batch.next_offset(), |row| row.offset);
+            let reached = Position { incarnation: batch.incarnation, next_offset };
+            self.store(batch.partition, piece, reached)?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            left = rest;
+        }
     }
 
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
-        self.store(partition, &[], position).map(drop)
+        self.store(partition, &[], position)
     }
 
     fn revoked(&mut self, partition: u32) {
         self.claims.remove(&partition);
     }
-}
-
-/// The CSV file's end of the raw topic.
-pub struct CsvFile {
-    admission: Arc<Admission>,
-    file: CsvSink,
-    metrics: MonitorMetrics,
-}
-
-impl CsvFile {
-    /// A sink for an open file.
-    pub fn new(admission: Arc<Admission>, file: CsvSink, metrics: MonitorMetrics) -> CsvFile {
-        CsvFile { admission, file, metrics }
-    }
-}
-
-impl Sink for CsvFile {
-    fn position(&mut self, partition: u32) -> Result<Option<Position>> {
-        let at = self.file.position(partition);
-        Ok(at.map(|(incarnation, next_offset)| Position { incarnation, next_offset }))
-    }
-
-    fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
-        let kept = rows(&self.admission, batch)?;
-        let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
-        let timer = self.metrics.write_seconds("csv").start_timer();
-        self.file.append(batch.incarnation, batch.partition, &rows, batch.next_offset()).map_err(failed)?;
-        timer.observe_duration();
-        self.metrics.rows("csv").inc_by(rows.len() as u64);
-        Ok(())
-    }
-
-    fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
-        self.file.append(position.incarnation, partition, &[], position.next_offset).map_err(failed)
-    }
-
-    fn revoked(&mut self, _partition: u32) {}
 }
 
 /// Where a claim says that its partition stands.

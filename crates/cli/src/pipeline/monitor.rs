@@ -63,7 +63,11 @@ impl Running {
         // What a person can put right is told before anything runs, so that no message is under way then.
         let sources = if roles.producer { Some(sources(&monitor, &loaded.base_dir, &shared)?) } else { None };
         if let Some(csv) = monitor.csv.as_ref().filter(|_| roles.storage) {
-            drop(CsvSink::open(&shared.data_dir.join(&csv.path), &csv.source).map_err(Failure::input)?);
+            match CsvSink::open(&shared.data_dir.join(&csv.path), &csv.source) {
+                // Another process has it now: the worker waits for its turn.
+                Err(error) if error.is_transient() => tracing::warn!(monitor = %monitor.id, "{error}"),
+                opened => drop(opened.map_err(Failure::input)?),
+            }
         }
         let mut starter = Starter::new(monitor, shared, ground);
         let (mut sinks, mut senders) = (Vec::new(), Vec::new());

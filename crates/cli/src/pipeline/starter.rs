@@ -7,7 +7,6 @@ use pricemonitor_config::Monitor;
 use pricemonitor_eventlog::{EventLog, Log, Member, Stop, Topic};
 use pricemonitor_model::{Condition, LevelAt};
 use pricemonitor_sources::Context;
-use pricemonitor_store::csv::CsvSink;
 use pricemonitor_store::{Database, HistoryWriter};
 use pricemonitor_workers::alert::{Acceptor, Route, Sender, Wake};
 use pricemonitor_workers::health::Part;
@@ -135,9 +134,8 @@ impl Starter {
         let (log, metrics) = (self.log.clone(), self.metrics.clone());
         let admission = Arc::new(self.monitor.admission.clone());
         let worker = self.worker("csv", move |stop, at_work| {
-            let file = CsvSink::open(&path, &csv.source)
-                .map_err(|error| pricemonitor_eventlog::Error::Storage(error.to_string()))?;
-            let sink = CsvFile::new(admission.clone(), file, metrics.clone());
+            let (path, source) = (path.clone(), csv.source.clone());
+            let sink = CsvFile::new(admission.clone(), path, source, metrics.clone());
             log.sink(&member, Topic::Raw, &mut at_work.when_settled(sink), stop)
         })?;
         Ok(Some(worker))

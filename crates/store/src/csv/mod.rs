@@ -3,8 +3,12 @@
 //! Beside the file stands `<file>.pos` with the positions in the log and the length of the file that belongs
 //! to them. It is written after the file's own data is on disk, and replaced in one step; at the start the
 //! file is cut to the length it tells. So a kill at any moment costs at most lines that are written again.
+//!
+//! `<file>.lock` is locked by whoever has the file open: what another process is writing at this moment must not be
+//! cut, and what it has written must be known before the next line.
 
 mod line;
+mod lock;
 mod look;
 mod sidecar;
 
@@ -17,17 +21,18 @@ use pricemonitor_model::Incarnation;
 use crate::claim::HistoryRow;
 use crate::error::{Error, Result};
 use line::HEADER;
+use lock::Lock;
 pub use look::{Look, Standing, fields, look};
 use sidecar::{Sidecar, TAIL};
 
-/// A CSV file that grows with a monitor's history.
+/// A CSV file that grows with a monitor's history. No other process has it as long as this one is not dropped.
 ///
 /// # Guarantees
 /// Once [`CsvSink::append`] has returned `Ok`, its lines survive a power cut, and no line is ever there twice
 /// or by half after the next [`CsvSink::open`]. The same records give the same bytes.
 ///
 /// # Assumptions
-/// One process writes the file. Lines that others append are cut off at the next start; other changes
+/// Nobody but PriceMonitor writes the file. Lines that others append are cut off at the next start; other changes
 /// are noticed when they shorten the file or touch its last 4 KiB.
 #[derive(Debug)]
 pub struct CsvSink {
@@ -39,32 +44,24 @@ pub struct CsvSink {
     tail: Vec<u8>,
     /// A write failed: what is on disk must be looked at before the next one.
     unsure: bool,
+    _lock: Lock,
 }
 
 impl CsvSink {
     /// Opens the file, or makes it (and its folder) with the header. `source` fills the last column.
     ///
     /// # Errors
-    /// [`Error::Foreign`] when the file is not ours or was changed by others, [`Error::Newer`] when a newer
-    /// program wrote it; else what keeps it from being written.
+    /// A transient one, and nothing is touched, while another process has it. [`Error::Foreign`] when the file is not
+    /// ours or was changed by others, [`Error::Newer`] when a newer program wrote it; else what keeps it from being
+    /// written.
     pub fn open(path: &Path, source: &str) -> Result<CsvSink> {
         let folder = folder(path);
         std::fs::create_dir_all(folder)
             .map_err(|error| Error::file("cannot make the folder", folder, &error))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|error| Error::file("cannot open", path, &error))?;
-        let state = match Sidecar::read(path)? {
-            Some(state) => resume(&mut file, path, state)?,
-            None => begin(&mut file, path)?,
-        };
-        let tail = tail(&mut file, path, state.length)?;
+        let lock = Lock::take(path)?;
+        let (file, state, tail) = ready(path)?;
         let (path, source) = (path.to_owned(), source.to_owned());
-        Ok(CsvSink { path, source, file, state, tail, unsure: false })
+        Ok(CsvSink { path, source, file, state, tail, unsure: false, _lock: lock })
     }
 
     /// Where the file stands in a partition: life of the topic and next offset.
@@ -87,7 +84,8 @@ impl CsvSink {
         next_offset: u64,
     ) -> Result<()> {
         if self.unsure {
-            *self = CsvSink::open(&self.path, &self.source)?;
+            (self.file, self.state, self.tail) = ready(&self.path)?;
+            self.unsure = false;
         }
         let known = self.position(partition);
         if let Some((stored, _)) = known
@@ -131,6 +129,23 @@ impl CsvSink {
             .and_then(|()| self.file.sync_data())
             .map_err(|error| trouble(&self.path, &error))
     }
+}
+
+/// The file as its sidecar says it is, with its last bytes; made when there is none.
+fn ready(path: &Path) -> Result<(File, Sidecar, Vec<u8>)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|error| Error::file("cannot open", path, &error))?;
+    let state = match Sidecar::read(path)? {
+        Some(state) => resume(&mut file, path, state)?,
+        None => begin(&mut file, path)?,
+    };
+    let tail = tail(&mut file, path, state.length)?;
+    Ok((file, state, tail))
 }
 
 /// The folder a file stands in.

@@ -44,7 +44,8 @@ pub(super) fn path(file: &Path) -> PathBuf {
     with(file, ".pos")
 }
 
-fn with(file: &Path, ending: &str) -> PathBuf {
+/// A file beside `file`.
+pub(super) fn with(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
