@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pricemonitor_config::{ChannelKind, ChannelSettings, Secrets, WebhookUrl};
 use pricemonitor_model::{Alert, AlertId, Incarnation, MonitorId, Time};
-use pricemonitor_notify::{Channel, LONGEST_PAUSE, Outcome, Pacer, Sent, sample_alert};
+use pricemonitor_notify::{Channel, LONGEST_PAUSE, Outcome, Pacer, Sent, build, sample_alert};
 use pricemonitor_store::Database;
 use pricemonitor_store::query::{DeliveryState, Filter};
+use pricemonitor_testkit::webhook::{Answer, Receiver};
 use pricemonitor_workers::alert::{Sender, Wake};
 use pricemonitor_workers::{Health, Metrics, MonitorMetrics, now};
 use tokio::task::JoinHandle;
@@ -78,10 +80,14 @@ impl Bench {
     }
 
     fn start(&self, hook: &Hook) -> JoinHandle<()> {
+        self.start_with(Box::new(hook.clone()))
+    }
+
+    fn start_with(&self, channel: Box<dyn Channel>) -> JoinHandle<()> {
         let sender = Sender {
             monitor: MonitorId::new(None, "m"),
             instance: "one".to_owned(),
-            channel: Box::new(hook.clone()),
+            channel,
             max_age: 3_600_000,
             database: self.database.clone(),
             health: self.health.clone(),
@@ -161,6 +167,62 @@ async fn an_alert_that_cannot_be_read_is_refused_with_a_reason_and_the_others_go
     assert!(reason.starts_with("the stored alert cannot be read: "), "{reason}");
     assert_eq!(bench.metrics.deliveries("hook", "refused").get(), 1);
     assert_eq!(*hook.messages.lock().unwrap(), [vec!["1", "2"]]);
+}
+
+/// What a webhook answers to the alert `id`, which came `before` so many times.
+fn answer(id: &str, before: usize) -> Answer {
+    match (id, before) {
+        ("1", 0) => Answer::status(503),
+        ("2", 0) => Answer::Drop,
+        ("4", _) => Answer::status(400),
+        ("5", _) => Answer::status(410),
+        _ => Answer::status(204),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_result_of_a_delivery_is_counted_as_what_it_is() {
+    let bench = Bench::new(7).await;
+    let old = "json_set(alert, '$.observed_at', '2020-01-01T00:00:00.000Z')";
+    bench.damage(&format!("UPDATE price_drop_alerts SET alert = {old} WHERE id = '3'"));
+    let seen = Mutex::new(Vec::<String>::new());
+    let receiver = Receiver::start(move |request| {
+        let (id, mut seen) = (request.id.clone().unwrap(), seen.lock().unwrap());
+        seen.push(id);
+        let id = &seen[seen.len() - 1];
+        answer(id, seen.iter().filter(|one| *one == id).count() - 1)
+    })
+    .unwrap();
+    let settings = ChannelSettings {
+        name: "hook".to_owned(),
+        max_age: Duration::from_secs(3_600),
+        send_resolved: false,
+        template: None,
+        kind: ChannelKind::Webhook {
+            url: WebhookUrl::Plain(receiver.url("/in")),
+            signing_secret: None,
+            timeout: Duration::from_secs(20),
+        },
+    };
+    let task = bench.start_with(build(&settings, &Secrets::default()).unwrap());
+    // It ends by itself: the channel says at last that it is gone.
+    tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
+    let count = |result: &str| (result.to_owned(), bench.metrics.deliveries("hook", result).get());
+    let counts = ["ok", "retried", "ambiguous", "stale", "refused", "gone"].map(count);
+    let wanted = [("ok", 3), ("retried", 1), ("ambiguous", 1), ("stale", 1), ("refused", 1), ("gone", 1)];
+    assert_eq!(counts, wanted.map(|(result, alerts)| (result.to_owned(), alerts)));
+    let found = bench.deliveries().await;
+    let states: Vec<(&str, bool)> = found.iter().map(|one| (one.state.as_str(), one.maybe_sent)).collect();
+    let expected = [
+        ("ok", false),
+        ("ok", false),
+        ("ok", true),
+        ("stale", false),
+        ("refused", false),
+        ("gone", false),
+        ("pending", false),
+    ];
+    assert_eq!(states, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
