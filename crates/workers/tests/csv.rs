@@ -10,8 +10,8 @@ use pricemonitor_eventlog::embedded::{EmbeddedLog, EmbeddedStore, Options};
 use pricemonitor_eventlog::{Error, EventLog, Layout, Member, Sink, Stop, Topic, Write};
 use pricemonitor_model::{Admission, MonitorId};
 use pricemonitor_testkit::wait;
-use pricemonitor_workers::Metrics;
 use pricemonitor_workers::storage::CsvFile;
+use pricemonitor_workers::{Metrics, MonitorMetrics};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -36,8 +36,14 @@ impl Bench {
 
     /// The sink of a process that has just started.
     fn sink(&self) -> CsvFile {
+        self.counted().0
+    }
+
+    /// The same, with what it counts into.
+    fn counted(&self) -> (CsvFile, MonitorMetrics) {
         let metrics = Metrics::new().unwrap().monitor("default.m");
-        CsvFile::new(Arc::<Admission>::default(), self.path(), "x".to_owned(), metrics)
+        let file = CsvFile::new(Arc::<Admission>::default(), self.path(), "x".to_owned(), metrics.clone());
+        (file, metrics)
     }
 
     /// Raw records with these prices.
@@ -103,7 +109,7 @@ fn a_stand_by_goes_on_where_the_one_before_it_stopped_and_not_where_it_stood_at_
 #[test]
 fn of_two_processes_that_know_nothing_of_each_other_one_writes_at_a_time() {
     let bench = Bench::new();
-    let (mut one, mut two) = (bench.sink(), bench.sink());
+    let ((mut one, by_one), (mut two, by_two)) = (bench.counted(), bench.counted());
     let (stop_one, stop_two) = (Stop::new(), Stop::new());
     std::thread::scope(|scope| {
         let (stopping_one, stopping_two) = (Stopping(stop_one.clone()), Stopping(stop_two.clone()));
@@ -121,6 +127,8 @@ fn of_two_processes_that_know_nothing_of_each_other_one_writes_at_a_time() {
         second.join().unwrap();
     });
     assert_eq!(bench.lines(), prices(30));
+    let rows = |metrics: &MonitorMetrics| metrics.rows("csv").get();
+    assert_eq!((rows(&by_one), rows(&by_two)), (20, 10), "no line is written by both");
 }
 
 #[test]
