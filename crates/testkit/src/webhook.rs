@@ -18,6 +18,8 @@ pub enum Answer {
     Hang(Duration),
     /// The connection is closed without an answer.
     Drop,
+    /// These bytes as they are, then the connection is closed: an answer that breaks off.
+    Torn(&'static str),
 }
 
 impl Answer {
@@ -89,6 +91,11 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Everything received so far, in the order of arrival.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -136,6 +143,10 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
     };
     match (shared.script)(&request) {
         Answer::Drop => {}
+        Answer::Torn(bytes) => {
+            let mut writer = stream;
+            writer.write_all(bytes.as_bytes())?;
+        }
         Answer::Hang(time) => {
             let end = Instant::now() + time;
             while Instant::now() < end && !shared.stopped.load(Ordering::SeqCst) {
@@ -200,17 +211,19 @@ mod tests {
         let receiver = Receiver::start(|request| match request.number {
             0 => Answer::status(500),
             1 => Answer::Drop,
+            2 => Answer::Torn("HTTP/1.1 2"),
             _ => Answer::Reply(200, vec![("X-Y".into(), "z".into())], "ok".into()),
         })
         .unwrap();
         assert!(post(&receiver, "a", "one").unwrap().starts_with("HTTP/1.1 500 "));
         assert_eq!(post(&receiver, "a", "one").unwrap_or_default(), "");
-        let third = post(&receiver, "b", "two").unwrap();
-        assert!(third.contains("X-Y: z") && third.ends_with("ok"), "{third}");
+        assert_eq!(post(&receiver, "a", "one").unwrap(), "HTTP/1.1 2");
+        let last = post(&receiver, "b", "two").unwrap();
+        assert!(last.contains("X-Y: z") && last.ends_with("ok"), "{last}");
         let received = receiver.received();
         let seen: Vec<_> =
             received.iter().map(|request| (request.id.as_deref().unwrap(), request.body.as_str())).collect();
-        assert_eq!(seen, [("a", "one"), ("a", "one"), ("b", "two")]);
+        assert_eq!(seen, [("a", "one"), ("a", "one"), ("a", "one"), ("b", "two")]);
         assert_eq!(received[0].path, "/hook");
     }
 

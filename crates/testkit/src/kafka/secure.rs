@@ -9,10 +9,10 @@ use crate::place::{self, Place};
 
 /// What a client needs for the listeners of a secure broker. Files are PEM.
 ///
-/// The broker knows one login by SCRAM-SHA-256 and SCRAM-SHA-512, and takes client certificates of its
-/// authority; a certificate's common name is its user. Rights are decided by access control lists: where
-/// a resource has none, everyone may use it, unless the option `allow.everyone.if.no.acl.found` is
-/// `false`. Who comes by the plain listener may do everything.
+/// The broker knows two logins, each by SCRAM-SHA-256, SCRAM-SHA-512 and PLAIN, and takes client
+/// certificates of its authority; a certificate's common name is its user. Rights are decided by access
+/// control lists: where a resource has none, everyone may use it, unless the option
+/// `allow.everyone.if.no.acl.found` is `false`. Who comes by the plain listener may do everything.
 #[derive(Clone, Debug)]
 pub struct Secure {
     /// `host:port` with a login, without encryption (`SASL_PLAINTEXT`).
@@ -25,6 +25,10 @@ pub struct Secure {
     pub user: &'static str,
     /// Password of the login.
     pub password: &'static str,
+    /// User of the other login, for a test that tells two apart by their rights.
+    pub other_user: &'static str,
+    /// Its password.
+    pub other_password: &'static str,
     /// File with the certificate of the authority that signed the broker's.
     pub authority: PathBuf,
     /// User of the client's certificate: its common name.
@@ -42,6 +46,7 @@ impl Secure {
     /// When no port is free, no certificate can be made, or the files cannot be written.
     pub(super) fn new(place: &Place) -> Result<Secure> {
         let (user, password, client) = ("app", "app-secret", "client");
+        let (other_user, other_password) = ("other", "other-secret");
         let authority = Authority::new("Kafka's test authority")?;
         let server = authority.server()?;
         place.write("server.pem", server.key + &server.certificate)?;
@@ -53,6 +58,8 @@ impl Secure {
             sasl_ssl: address()?,
             user,
             password,
+            other_user,
+            other_password,
             authority: place.write("authority.pem", authority.certificate())?,
             client,
             client_certificate: place.write("client.pem", identity.certificate)?,
@@ -70,7 +77,7 @@ impl Secure {
     pub(super) fn properties(&self, place: &Path) -> String {
         let mut text = format!(
             "\
-sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
 ssl.keystore.type=PEM
 ssl.keystore.location={}
 ssl.truststore.type=PEM
@@ -91,16 +98,28 @@ allow.everyone.if.no.acl.found=true
                      org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
                 );
             }
+            let [(user, password), (other, others)] = self.logins();
+            text += &format!(
+                "listener.name.{listener}.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required \
+                 user_{user}=\"{password}\" user_{other}=\"{others}\";\n"
+            );
         }
         text
     }
 
-    /// What the formatting tool must be told, so that the login exists from the first moment.
+    /// What the formatting tool must be told, so that the logins exist from the first moment.
     pub(super) fn format_arguments(&self) -> Vec<String> {
-        let login = |mechanism| {
-            let Secure { user, password, .. } = self;
+        let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+        let all = self.logins().into_iter().flat_map(|login| mechanisms.map(|mechanism| (mechanism, login)));
+        let told = |(mechanism, (user, password))| {
             ["--add-scram".to_owned(), format!("{mechanism}=[name={user},password={password}]")]
         };
-        ["SCRAM-SHA-256", "SCRAM-SHA-512"].into_iter().flat_map(login).collect()
+        all.flat_map(told).collect()
+    }
+
+    /// Users with their passwords.
+    fn logins(&self) -> [(&'static str, &'static str); 2] {
+        [(self.user, self.password), (self.other_user, self.other_password)]
     }
 }
