@@ -143,6 +143,13 @@ fn open(role: Role, plans: Vec<Planned>, shared: &Shared, stop: &Stop) -> Result
         let Some(cluster) = cluster.filter(|_| role != Role::Dashboard) else { continue };
         let log = connect::kafka(&waiting, &cluster, &loaded.monitor, &shared.metrics)?;
         let Some(log) = log else { return Ok(None) };
+        if let Some(database) = database.as_ref().filter(|_| matches!(role, Role::Storage | Role::Alert)) {
+            let (runtime, monitor) = (&shared.runtime, &loaded.monitor);
+            let known = connect::register(&waiting, runtime, database, monitor, monitor.id.as_str())?;
+            if known.is_none() {
+                return Ok(None);
+            }
+        }
         opened.monitors.push((loaded, Ground { log, database }));
     }
     opened.databases = known.into_iter().map(|(_, database)| database).collect();

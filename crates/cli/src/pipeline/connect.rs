@@ -8,7 +8,7 @@ use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options};
 use pricemonitor_eventlog::{Layout, Log, Stop};
 use pricemonitor_store::{Database, Error, postgres};
 use pricemonitor_workers::health::Part;
-use pricemonitor_workers::{Health, Metrics};
+use pricemonitor_workers::{Health, Metrics, now};
 use tokio::runtime::Handle;
 
 use crate::exit::{Failure, Result};
@@ -113,14 +113,32 @@ pub(crate) fn postgres(
 ) -> Result<Option<Database>> {
     let part = Part::worker(monitor, "postgres");
     waiting.until(&part, || {
-        runtime.block_on(Database::open_postgres(settings)).map_err(|error| {
-            let why = error.to_string();
-            match error {
-                // Somebody may be about to run `pricemonitor setup`.
-                Error::Unprepared(_) => Trouble::Passing(why),
-                error if error.is_transient() => Trouble::Passing(why),
-                _ => Trouble::Final(why),
-            }
-        })
+        runtime.block_on(Database::open_postgres(settings)).map_err(|error| of_store(&error))
     })
+}
+
+/// Makes a monitor known to its database. Since that was opened it may have gone away again, while another server was
+/// waited for: then it is waited for anew. `None`: stopped first.
+pub(crate) fn register(
+    waiting: &Waiting<'_>,
+    runtime: &Handle,
+    database: &Database,
+    monitor: &Monitor,
+    whose: &str,
+) -> Result<Option<()>> {
+    waiting.until(&Part::worker(whose, "postgres"), || {
+        let register = database.register(&monitor.id, monitor.retention, now());
+        runtime.block_on(register).map(drop).map_err(|error| of_store(&error))
+    })
+}
+
+/// What an error of the database means for somebody who waits for it.
+fn of_store(error: &Error) -> Trouble {
+    let why = error.to_string();
+    match error {
+        // Somebody may be about to run `pricemonitor setup`.
+        Error::Unprepared(_) => Trouble::Passing(why),
+        error if error.is_transient() => Trouble::Passing(why),
+        _ => Trouble::Final(why),
+    }
 }

@@ -7,9 +7,9 @@ use pricemonitor_eventlog::{Log, Topic};
 use pricemonitor_sources::Context;
 use pricemonitor_store::Database;
 use pricemonitor_store::csv::CsvSink;
+use pricemonitor_workers::MonitorMetrics;
 use pricemonitor_workers::alert::Wake;
 use pricemonitor_workers::supervise::Worker;
-use pricemonitor_workers::{MonitorMetrics, now};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -48,7 +48,8 @@ impl Sending {
 }
 
 impl Running {
-    /// Starts a monitor's workers of these roles: readers first, so that nothing waits when prices come.
+    /// Starts a monitor's workers of these roles: readers first, so that nothing waits when prices come. Its database
+    /// knows it already. Nothing here asks a server, which may be away again.
     pub(crate) fn start(
         loaded: Loaded,
         ground: Ground,
@@ -56,10 +57,6 @@ impl Running {
         shared: Arc<Shared>,
     ) -> Result<Running> {
         let monitor = Arc::new(loaded.monitor);
-        if let Some(database) = ground.database.as_ref().filter(|_| roles.storage || roles.alert) {
-            let register = database.register(&monitor.id, monitor.retention, now());
-            shared.runtime.block_on(register).map_err(Failure::input)?;
-        }
         // What a person can put right is told before anything runs, so that no message is under way then.
         let sources = if roles.producer { Some(sources(&monitor, &loaded.base_dir, &shared)?) } else { None };
         if let Some(csv) = monitor.csv.as_ref().filter(|_| roles.storage) {

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use pricemonitor_config::Secrets;
+use pricemonitor_config::{Monitor, Secrets};
 use pricemonitor_eventlog::embedded::{EmbeddedStore, Options};
 use pricemonitor_eventlog::kafka::Connection;
 use pricemonitor_eventlog::{Log, Stop};
 use pricemonitor_store::{Database, postgres};
+use pricemonitor_workers::now;
 
 use crate::args::{ServerVariables, UpArgs};
 use crate::exit::{Failure, Result};
@@ -75,9 +76,27 @@ impl Plan {
                 (None, None) => return Err(Failure::runtime("a monitor has no event log")),
             };
             let Some(log) = log else { return Ok(None) };
+            if self.register(&one.monitor, &database, shared, &waiting)?.is_none() {
+                return Ok(None);
+            }
             monitors.push((one, Ground { log, database: Some(database.clone()) }));
         }
         Ok(Some((monitors, database)))
+    }
+
+    /// Makes a monitor known to the database. A server may be away again; a file that does not take it is no good.
+    fn register(
+        &self,
+        monitor: &Monitor,
+        database: &Database,
+        shared: &Shared,
+        waiting: &Waiting<'_>,
+    ) -> Result<Option<()>> {
+        if self.database.is_some() {
+            return connect::register(waiting, &shared.runtime, database, monitor, "database");
+        }
+        let register = database.register(&monitor.id, monitor.retention, now());
+        shared.runtime.block_on(register).map(|_| Some(())).map_err(Failure::input)
     }
 
     fn database(&self, shared: &Shared, waiting: &Waiting<'_>) -> Result<Option<Database>> {
