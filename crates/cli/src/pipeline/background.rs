@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pricemonitor_eventlog::{EventLog, Log};
+use pricemonitor_eventlog::{EventLog, Log, Topic};
 use pricemonitor_model::MonitorId;
 use pricemonitor_store::Database;
 use pricemonitor_workers::clock::{self, Leaps};
@@ -18,7 +18,7 @@ use super::monitor::{Reader, Running};
 const OUTBOX: Duration = Duration::from_secs(5);
 /// How often a database is asked whether it is there, and how long its answer may take.
 const DATABASE: Duration = Duration::from_secs(3);
-/// How often lag is measured.
+/// How often the event log is looked at: whether it works, and how far its readers are behind.
 const LAG: Duration = Duration::from_secs(1);
 /// How often the database is kept in order; the first time soon after the start.
 const MAINTENANCE: Duration = Duration::from_secs(300);
@@ -58,6 +58,7 @@ pub(crate) fn watched(running: &[Running], roles: Roles) -> Vec<Watched> {
 /// Runs until `stop`. `kept` are the databases that are kept in order from here.
 pub(crate) async fn run(health: Health, watched: Vec<Watched>, kept: Vec<Database>, stop: CancellationToken) {
     tokio::join!(
+        working(watched.clone(), health.clone(), stop.clone()),
         measure(watched.clone(), health, stop.clone()),
         outbox(watched.clone(), stop.clone()),
         maintain(kept, watched, stop)
@@ -86,6 +87,21 @@ pub(crate) async fn databases(health: Health, databases: Vec<Database>, stop: Ca
     }
 }
 
+/// Says whether each log works. One that takes nothing (the disk is full, the cluster is away) or tells nothing (a
+/// partition without a leader) makes its workers wait, not fail: that is said here. Nobody is asked, so it is said at
+/// once, however long the lag cannot be measured.
+async fn working(watched: Vec<Watched>, health: Health, stop: CancellationToken) {
+    while !stopped_within(&stop, LAG).await {
+        for one in &watched {
+            let part = Part::worker(one.monitor.as_str(), "event log");
+            match one.log.status().unavailable {
+                Some(why) => health.ill(&part, why),
+                None => health.well(&part),
+            };
+        }
+    }
+}
+
 async fn measure(watched: Vec<Watched>, health: Health, stop: CancellationToken) {
     let watched = Arc::new(watched);
     while !stopped_within(&stop, LAG).await {
@@ -98,11 +114,15 @@ async fn measure(watched: Vec<Watched>, health: Health, stop: CancellationToken)
     }
 }
 
+/// Who reads nothing, as a producer by itself, asks as well: an append that waits for the answer of a cluster that went
+/// away says nothing for a minute.
 fn look(one: &Watched, health: &Health) {
-    // A log that takes nothing (the disk is full) or tells nothing (a partition without a leader) makes its
-    // workers wait, not fail: say so here.
-    let part = Part::worker(one.monitor.as_str(), "event log");
-    match one.log.status().unavailable.or(lag(one)) {
+    let (name, trouble) = match one.readers.is_empty() {
+        true => ("kafka", one.log.ends(Topic::Checkpoints).err().map(|error| error.to_string())),
+        false => ("lag", lag(one)),
+    };
+    let part = Part::worker(one.monitor.as_str(), name);
+    match trouble {
         Some(why) => health.ill(&part, why),
         None => health.well(&part),
     };
