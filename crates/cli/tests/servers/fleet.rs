@@ -35,20 +35,30 @@ pub struct Worker {
 
 impl Fleet {
     pub fn new(manifest: &str) -> Fleet {
+        Fleet::at(manifest, &KAFKA.bootstrap())
+    }
+
+    /// On another broker.
+    pub fn at(manifest: &str, bootstrap: &str) -> Fleet {
         let place = Place::new().unwrap();
         place.write("monitor.yaml", manifest).unwrap();
-        let variables = vec![("KAFKA_BOOTSTRAP_SERVERS".to_owned(), KAFKA.bootstrap())];
+        let variables = vec![("KAFKA_BOOTSTRAP_SERVERS".to_owned(), bootstrap.to_owned())];
         Fleet { place, variables, database: String::new() }
     }
 
     /// With a database of its own, told by variables.
     pub fn with_database(mut self, name: &str) -> Fleet {
         POSTGRES.rows(&format!("CREATE DATABASE {name}")).unwrap();
-        let port = POSTGRES.port().to_string();
-        let of = [("HOST", "127.0.0.1"), ("PORT", &port), ("DB", name), ("USER", "postgres")];
-        self.variables.extend(of.map(|(part, value)| (format!("POSTGRES_{part}"), value.to_owned())));
+        self.uses(POSTGRES.port(), name);
         self.database = name.to_owned();
         self
+    }
+
+    /// Says where the database is.
+    pub fn uses(&mut self, port: u16, database: &str) {
+        let port = port.to_string();
+        let of = [("HOST", "127.0.0.1"), ("PORT", &port), ("DB", database), ("USER", "postgres")];
+        self.variables.extend(of.map(|(part, value)| (format!("POSTGRES_{part}"), value.to_owned())));
     }
 
     pub fn rows(&self, query: &str) -> Vec<Vec<String>> {

@@ -6,10 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
 
 mod audit;
+mod channels;
 #[path = "../common/mod.rs"]
 mod common;
 mod electricity;
 mod fleet;
+mod metrics;
+mod outages;
 mod refusals;
 mod secure;
+mod shop;
 mod tickets;
