@@ -17,7 +17,6 @@ const END: Duration = Duration::from_secs(15);
 /// What came of a visit.
 enum Visit {
     Left,
-    Fenced,
     Failed(String),
 }
 
@@ -44,7 +43,6 @@ impl Churn {
                         Visit::Failed(finished.output.all())
                     }
                     Ok(finished) if finished.code() == Some(0) => Visit::Left,
-                    Ok(finished) if finished.code() == Some(3) => Visit::Fenced,
                     Ok(finished) => {
                         Visit::Failed(format!("ended with {:?}: {}", finished.code(), finished.output.all()))
                     }
@@ -64,7 +62,6 @@ impl Churn {
             ledger.fault("a processor joins and leaves");
             match visit {
                 Visit::Left => {}
-                Visit::Fenced => ledger.notes.push("a visitor ended with code 3".to_owned()),
                 Visit::Failed(why) => ledger.failures.push(format!("a visitor: {why}")),
             }
         }

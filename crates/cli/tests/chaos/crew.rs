@@ -33,6 +33,8 @@ pub struct Worker {
     pub process: Process,
     port: u16,
     pub paused: bool,
+    /// Until then it may end because its place is taken: it was paused beyond its session, or had a rival.
+    pub contested: Option<Instant>,
 }
 
 impl Seat {
@@ -57,7 +59,8 @@ impl Seat {
             command.arg("-f").arg(manifest);
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        Worker { seat: self.clone(), process: Process::start(&mut command).unwrap(), port, paused: false }
+        let process = Process::start(&mut command).unwrap();
+        Worker { seat: self.clone(), process, port, paused: false, contested: None }
     }
 }
 
@@ -82,6 +85,14 @@ impl Worker {
     fn is_ready(&self) -> bool {
         http::get(self.port, "/readyz").is_ok_and(|answer| answer.status == 200)
     }
+}
+
+/// How a worker ended, with its last words.
+fn told(seat: &Seat, finished: &Finished) -> String {
+    let said = finished.output.all();
+    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    let last = last.into_iter().rev().collect::<Vec<_>>().join("\n    ");
+    format!("{} ended with {:?}:\n    {last}", seat.name, finished.code())
 }
 
 /// All workers.
@@ -120,25 +131,29 @@ impl Crew {
         crew
     }
 
-    /// Starts again who ended. Only a worker whose place somebody else has taken may end by itself.
+    /// Starts again who ended. Only a worker whose place somebody else can have taken may end by itself.
     pub fn look_after(&mut self) {
         for at in 0..self.workers.len() {
             if self.workers[at].process.has_ended() {
                 let seat = self.workers[at].seat.clone();
                 let ended = std::mem::replace(&mut self.workers[at], seat.start());
                 let finished = ended.process.wait(END).unwrap();
-                self.judge(&seat, &finished, Some(3));
+                if ended.contested.is_some_and(|until| Instant::now() < until) {
+                    // Two that share a name may throw each other out: the rival of this one goes on.
+                    self.workers[at].contested = ended.contested;
+                    self.judge(&seat, &finished, Some(3));
+                } else {
+                    let why = "it ended by itself, though nobody can have had its place";
+                    self.failures.push(format!("{}\n    {why}", told(&seat, &finished)));
+                }
             }
         }
     }
 
     /// Whether an end was as it had to be.
     pub fn judge(&mut self, seat: &Seat, finished: &Finished, code: Option<i32>) {
-        let said = finished.output.all();
-        let last: Vec<&str> = said.lines().rev().take(4).collect();
-        let last = last.into_iter().rev().collect::<Vec<_>>().join("\n    ");
-        let text = format!("{} ended with {:?}:\n    {last}", seat.name, finished.code());
-        if finished.code() != code || said.contains("panicked") {
+        let text = told(seat, finished);
+        if finished.code() != code || finished.output.all().contains("panicked") {
             self.failures.push(text);
         } else if code == Some(3) {
             println!("{text}");

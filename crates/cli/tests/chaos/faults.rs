@@ -15,6 +15,7 @@ pub const KINDS: &[&str] = &[
     "paused and replaced",
     "broker killed",
     "database killed",
+    "webhook: connections refused",
     "a processor joins and leaves",
 ];
 const ROLES: [&str; 4] = ["producer", "processor", "storage", "alert"];
@@ -22,6 +23,8 @@ const ROLES: [&str; 4] = ["producer", "processor", "storage", "alert"];
 const BEYOND: Duration = Duration::from_millis(7500);
 /// Longest wait for work to go on. The promise is seconds; a busy machine gets more.
 const GOES_ON: Duration = Duration::from_secs(90);
+/// For so long one that was paused beyond its session, or that had a rival of its name, may find its place taken.
+const CONTESTED: Duration = Duration::from_secs(30);
 /// Longest wait for a killed worker's own next result; it may be that others do all the work by then.
 const OWN: Duration = Duration::from_secs(20);
 
@@ -36,6 +39,7 @@ enum Fault {
     Cut,
     HalfOpen,
     Refuse,
+    Unhook,
 }
 
 /// Whoever does it.
@@ -53,13 +57,13 @@ impl Faults {
 
     /// Every fault once, the kills several times, in an order of its own.
     pub fn round(&mut self, ground: &mut Ground, crew: &mut Crew, ledger: &mut Ledger) {
-        use Fault::{Broker, Cut, Database, HalfOpen, Kill, Latency, Pause, Refuse, Replace};
+        use Fault::{Broker, Cut, Database, HalfOpen, Kill, Latency, Pause, Refuse, Replace, Unhook};
         let mut plan = ROLES.map(Kill).to_vec();
         while plan.len() < self.kills {
             plan.push(Kill(ROLES[self.rng.between(0, 4) as usize]));
         }
         plan.extend([Pause, Replace, Broker, Database, Latency, Cut, HalfOpen]);
-        plan.push(Refuse);
+        plan.extend([Refuse, Unhook]);
         for at in (1..plan.len()).rev() {
             plan.swap(at, self.rng.between(0, at as u64 + 1) as usize);
         }
@@ -130,6 +134,23 @@ impl Faults {
                 std::thread::sleep(self.rng.millis(1000, 4000));
                 mend(ground, crew, ledger);
             }
+            Fault::Unhook => self.unhook(ground, crew, ledger),
+        }
+    }
+
+    /// The webhook's receiver takes no connection, until some message has found that out.
+    fn unhook(&mut self, ground: &Ground, crew: &mut Crew, ledger: &mut Ledger) {
+        ledger.fault("webhook: connections refused");
+        ground.to_hook.refuse().unwrap();
+        let refused =
+            "SELECT count(*) FROM alert_deliveries WHERE state = 'pending' AND reason LIKE 'cannot connect%'";
+        crew.wait("a message without a connection", Instant::now(), GOES_ON, |_| ground.number(refused) > 0);
+        std::thread::sleep(self.rng.millis(300, 2000));
+        let (began, before) = (Instant::now(), ground.hook.received().len());
+        ground.to_hook.resume().unwrap();
+        let arrives = |_: &Crew| ground.hook.received().len() > before;
+        if let Some(took) = crew.wait("messages to arrive again", began, GOES_ON, arrives) {
+            ledger.recovered("after the webhook is back", took);
         }
     }
 
@@ -179,6 +200,7 @@ impl Faults {
         let (began, marks) = (Instant::now(), crew.marks());
         crew.workers[at].process.resume().unwrap();
         crew.workers[at].paused = false;
+        crew.workers[at].contested = Some(Instant::now() + CONTESTED);
         goes_on("after a pause", &[role], &marks, began, crew, ledger);
     }
 
@@ -202,10 +224,12 @@ impl Faults {
         crew.wait("the stand-in to work", began, GOES_ON, |crew| crew.workers[at].done() > 0.0);
         zombie.process.resume().unwrap();
         let began = Instant::now();
+        crew.workers[at].contested = Some(began + GOES_ON);
         while !zombie.process.has_ended() && began.elapsed() < GOES_ON {
             crew.look_after();
             std::thread::sleep(Duration::from_millis(20));
         }
+        crew.workers[at].contested = Some(Instant::now() + CONTESTED);
         match zombie.process.wait(Duration::from_secs(1)) {
             Ok(finished) => crew.judge(&seat, &finished, Some(3)),
             Err(error) => {

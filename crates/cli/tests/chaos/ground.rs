@@ -44,6 +44,8 @@ pub struct Ground {
     /// In front of the database; the broker has its own.
     pub to_postgres: Proxy,
     pub hook: Receiver,
+    /// In front of the receiver, to refuse connections.
+    pub to_hook: Proxy,
     /// What the receiver's manners begin with.
     pub phase: u64,
     pub place: Place,
@@ -66,7 +68,9 @@ impl Ground {
         let to_postgres = Proxy::to(postgres.port()).unwrap();
         let place = Place::new().unwrap();
         let hook = hook::receiver(phase);
-        place.write("market.yaml", manifest("market", &market(&hook.url("/alerts")))).unwrap();
+        let to_hook = Proxy::to(hook.port()).unwrap();
+        let url = format!("http://{}/alerts", to_hook.address());
+        place.write("market.yaml", manifest("market", &market(&url))).unwrap();
         place.write("spot.yaml", manifest("spot", SPOT_SPEC)).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
         let origin = now - now % 3_600_000;
@@ -77,6 +81,7 @@ impl Ground {
             postgres,
             to_postgres,
             hook,
+            to_hook,
             phase,
             place,
             feed: Some(feed),

@@ -24,9 +24,29 @@ pub enum Manner {
     Hangs,
     /// Takes it and closes the connection.
     Drops,
+    /// Takes it, and its answer breaks off within the first line.
+    BreaksOff,
+    /// Takes it, and says so by an answer that breaks off behind its head.
+    Mumbles,
+    /// 400: it will never take this one.
+    Refuses,
 }
 
 impl Manner {
+    /// All of them.
+    pub const ALL: [Manner; 10] = [
+        Manner::Takes,
+        Manner::Slowly,
+        Manner::Breaks,
+        Manner::Away,
+        Manner::TooMany,
+        Manner::Hangs,
+        Manner::Drops,
+        Manner::BreaksOff,
+        Manner::Mumbles,
+        Manner::Refuses,
+    ];
+
     /// The manner towards request `number`: all of them within the first forty.
     pub fn of(number: usize, phase: u64) -> Manner {
         match (number + (phase % 40) as usize) % 40 {
@@ -36,18 +56,21 @@ impl Manner {
             17 => Manner::Hangs,
             21 => Manner::Slowly,
             25 => Manner::Away,
+            29 => Manner::BreaksOff,
+            33 => Manner::Mumbles,
+            37 => Manner::Refuses,
             _ => Manner::Takes,
         }
     }
 
     /// Whether the message is with the receiver.
     pub fn has_it(self) -> bool {
-        !matches!(self, Manner::Breaks | Manner::Away | Manner::TooMany)
+        !matches!(self, Manner::Breaks | Manner::Away | Manner::TooMany | Manner::Refuses)
     }
 
     /// Whether the caller cannot know that.
     pub fn is_ambiguous(self) -> bool {
-        matches!(self, Manner::Hangs | Manner::Drops)
+        matches!(self, Manner::Hangs | Manner::Drops | Manner::BreaksOff)
     }
 }
 
@@ -68,6 +91,9 @@ pub fn receiver(phase: u64) -> Receiver {
         Manner::TooMany => Answer::Reply(429, vec![("Retry-After".into(), "1".into())], String::new()),
         Manner::Hangs => Answer::Hang(Duration::from_secs(5)),
         Manner::Drops => Answer::Drop,
+        Manner::BreaksOff => Answer::Torn("HTTP/1.1 20"),
+        Manner::Mumbles => Answer::Torn("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthank y"),
+        Manner::Refuses => Answer::status(400),
     };
     Receiver::start(move |request| answer(request.number)).unwrap()
 }

@@ -79,20 +79,57 @@ pub fn alerts(ground: &Ground, ledger: &mut Ledger) {
     messages(ground, wanted, ledger);
 }
 
-/// Every message has arrived; repeats are few and equal.
-fn messages(ground: &Ground, wanted: Vec<String>, ledger: &mut Ledger) {
-    let mut arrived: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut ambiguous = 0;
-    for request in ground.hook.received() {
-        let manner = Manner::of(request.number, ground.phase);
-        ambiguous += usize::from(manner.is_ambiguous());
-        if manner.has_it() {
-            arrived.entry(request.id.unwrap()).or_default().push(request.body);
+/// What the receiver did with the attempts at one message.
+#[derive(Default)]
+struct Attempts {
+    /// Bodies that it took.
+    taken: Vec<String>,
+    /// Bodies that it refused for good.
+    refused: Vec<String>,
+}
+
+impl Attempts {
+    /// How the outbox must say that it ended. Where an attempt whose end nobody wrote down went one way and its repeat
+    /// the other, either is right.
+    fn state(&self, found: Option<&String>) -> String {
+        match (self.taken.is_empty(), self.refused.is_empty()) {
+            (true, false) => "refused".to_owned(),
+            (false, false) => {
+                found.filter(|found| *found == "refused").cloned().unwrap_or_else(|| "ok".to_owned())
+            }
+            _ => "ok".to_owned(),
         }
     }
-    let states = ground.rows("SELECT state, count(*) FROM alert_deliveries GROUP BY state");
-    ledger.compare("deliveries", vec![vec!["ok".to_owned(), wanted.len().to_string()]], states);
-    ledger.compare("messages received", wanted, arrived.keys().cloned().collect());
+}
+
+/// Every message has arrived or was refused for good; repeats are few and equal.
+fn messages(ground: &Ground, wanted: Vec<String>, ledger: &mut Ledger) {
+    let mut arrived: BTreeMap<String, Attempts> = BTreeMap::new();
+    let (mut ambiguous, mut manners) = (0, Vec::new());
+    for request in ground.hook.received() {
+        let manner = Manner::of(request.number, ground.phase);
+        manners.push(manner);
+        ambiguous += usize::from(manner.is_ambiguous());
+        if manner.has_it() {
+            arrived.entry(request.id.unwrap()).or_default().taken.push(request.body);
+        } else if manner == Manner::Refuses {
+            arrived.entry(request.id.unwrap()).or_default().refused.push(request.body);
+        }
+    }
+    for never in Manner::ALL.iter().filter(|manner| !manners.contains(manner)) {
+        ledger.failures.push(format!("the receiver never did this: {never:?}"));
+    }
+    let query = "SELECT a.id, d.state FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert";
+    let rows = ground.rows(query);
+    let states: BTreeMap<&String, &String> = rows.iter().map(|row| (&row[0], &row[1])).collect();
+    let none = Attempts::default();
+    let ends = wanted
+        .iter()
+        .map(|id| vec![id.clone(), arrived.get(id).unwrap_or(&none).state(states.get(id).copied())]);
+    ledger.compare("deliveries", ends.collect(), rows.clone());
+    ledger.compare("messages received or refused", wanted, arrived.keys().cloned().collect());
+    let arrived: BTreeMap<String, Vec<String>> =
+        arrived.into_iter().map(|(id, attempts)| (id, [attempts.taken, attempts.refused].concat())).collect();
     for (id, bodies) in &arrived {
         if bodies.iter().any(|body| *body != bodies[0]) {
             ledger.failures.push(format!("the message {id} was repeated with another body"));
