@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pricemonitor_testkit::kafka::{self, Kafka};
 use pricemonitor_testkit::postgres::{self, Postgres};
@@ -18,6 +18,9 @@ const ROLES: [&str; 5] = ["producer", "processor", "storage", "alert", "dashboar
 /// Those that work on Kafka, and those that work on PostgreSQL.
 const ON_KAFKA: [&str; 4] = ["producer", "processor", "storage", "alert"];
 const ON_POSTGRES: [&str; 3] = ["storage", "alert", "dashboard"];
+/// Longest until `/readyz` is false: a question to a cluster that is away has no answer for ten seconds, and a busy
+/// machine gets more.
+const HEARD: Duration = Duration::from_secs(30);
 /// The server lets everybody in, so it is given to all of them, and shown by none.
 const PASSWORD: &str = "PLANTED-password-4714";
 
@@ -89,7 +92,8 @@ impl Crew {
     fn until(&mut self, waiting: &[&str], parts: &[&str]) {
         let (began, ids) = (Instant::now(), self.ids());
         let (mut last, mut since) = (Vec::new(), BTreeMap::new());
-        let waited = wait::until("readiness", SOON, || {
+        let within = if waiting.is_empty() { SOON } else { HEARD };
+        let waited = wait::until("readiness", within, || {
             last = self.0.iter_mut().map(|(role, worker)| (*role, says(role, worker))).collect();
             last.iter().fold(true, |all, (role, said)| {
                 let so = match said {
