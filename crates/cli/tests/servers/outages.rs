@@ -201,7 +201,7 @@ fn every_worker_lives_through_the_kill_of_its_servers_says_so_and_stores_every_p
     stored(&crew, 30.0);
 
     servers.kafka.kill().unwrap();
-    crew.until(&ON_KAFKA, &["event log: |lag: |kafka: ", &format!("{at_kafka}|oordinator")]);
+    crew.until(&ON_KAFKA, &["event log: |lag: |kafka: ", &format!("{at_kafka}|oordinator|cannot ask")]);
     servers.kafka.restart().unwrap();
     crew.until(&[], &[]);
     crew.told(20.0);
