@@ -3,10 +3,14 @@
 use std::future::Future;
 use std::time::Duration;
 
-use kube::Client;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy};
+use hyper::http;
+use kube::api::{DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PropagationPolicy, Request};
+use kube::{Client, Resource as _};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
+use crate::ask::{Trouble, ask};
 use crate::kinds::{Kind, MONITOR};
 use crate::leadership::{Leadership, WRITE};
 use crate::live::Live;
@@ -14,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::status::PriceMonitorStatus;
 
 /// Who applies children.
-const MANAGER: &str = "pricemonitor-operator";
+pub(crate) const MANAGER: &str = "pricemonitor-operator";
 /// Who writes statuses.
 const STATUS_MANAGER: &str = "pricemonitor-operator-status";
 /// Who has set the number of an autoscaled worker's pods when nobody else has.
@@ -25,17 +29,36 @@ const APPLY_NEW: &str = "apply-new";
 const READ: Duration = Duration::from_secs(20);
 
 /// What can go wrong with a call.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The server has understood and refuses: the same call would fail again.
     #[error("{0}")]
     Refused(String),
-    /// It did not answer, or not now.
+    /// The server has answered that it does not: it may do so for one object, such as for a webhook that fails, while
+    /// it does everything else.
+    #[error("{0}")]
+    Failed(String),
+    /// The server wants not to be asked for so long.
+    #[error("{0}")]
+    Busy(String, Duration),
+    /// It did not answer.
     #[error("{0}")]
     Away(String),
-    /// Another replica leads; nothing was asked.
-    #[error("another replica leads now")]
+    /// Another replica leads, or this one ends; nothing was asked.
+    #[error("this replica does not lead any more")]
     NotLeading,
+}
+
+impl Error {
+    /// Whether nothing else should be asked now either.
+    pub fn is_everywhere(&self) -> bool {
+        matches!(self, Error::Busy(..) | Error::Away(_) | Error::NotLeading)
+    }
+
+    /// How long nothing is to be asked.
+    pub fn rest(&self) -> Duration {
+        if let Error::Busy(_, rest) = self { *rest } else { Duration::ZERO }
+    }
 }
 
 /// The API, for one process.
@@ -44,6 +67,7 @@ pub struct Kubernetes {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
+    stop: CancellationToken,
 }
 
 impl std::fmt::Debug for Kubernetes {
@@ -55,7 +79,22 @@ impl std::fmt::Debug for Kubernetes {
 impl Kubernetes {
     /// Writes only while `leadership` holds.
     pub fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Kubernetes {
-        Kubernetes { client, leadership, metrics }
+        Kubernetes { client, leadership, metrics, stop: CancellationToken::new() }
+    }
+
+    /// The same until `stop`: then no write is begun and no read is waited for, so that whoever is at work ends.
+    pub fn until(&self, stop: CancellationToken) -> Kubernetes {
+        Kubernetes { stop, ..self.clone() }
+    }
+
+    /// Whether nothing is to be begun any more.
+    pub fn is_over(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Waits until that is so.
+    pub async fn over(&self) {
+        self.stop.cancelled().await;
     }
 
     /// The client, for watches and events.
@@ -63,48 +102,59 @@ impl Kubernetes {
         self.client.clone()
     }
 
-    fn of(&self, namespace: &str, kind: Kind) -> Api<DynamicObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    fn of(namespace: &str, kind: Kind) -> Request {
+        Request::new(DynamicObject::url_path(&kind.resource(), Some(namespace)))
     }
 
     async fn call<T>(
         &self,
         (verb, kind, name): (&'static str, Kind, &str),
         longest: Duration,
-        asked: impl Future<Output = kube::Result<T>>,
+        asked: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<Option<T>, Error> {
-        let doing = || format!("cannot {verb} {} `{name}`", kind.kind);
+        let word = if verb == APPLY_NEW { "apply" } else { verb };
+        let doing = || format!("cannot {word} {} `{name}`", kind.kind);
         let answer = match tokio::time::timeout(longest, asked).await {
             Err(_) => Err(Error::Away(format!("{}: no answer within {} s", doing(), longest.as_secs()))),
             Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 && verb == APPLY_NEW => Ok(None),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 && !verb.starts_with("apply") => Ok(None),
-            Ok(Err(kube::Error::Api(status))) => {
-                let text = format!("{}: {}", doing(), status.message);
-                let passes = status.code >= 500 || matches!(status.code, 408 | 409 | 429);
-                Err(if passes { Error::Away(text) } else { Error::Refused(text) })
-            }
-            Ok(Err(error)) => Err(Error::Away(format!("{}: {error}", doing()))),
+            Ok(Err(Trouble::Said { code: 409, .. })) if verb == APPLY_NEW => Ok(None),
+            Ok(Err(Trouble::Said { code: 404, .. })) if !verb.starts_with("apply") => Ok(None),
+            Ok(Err(Trouble::Said { code, message, rest })) => Err(said(code, rest, doing(), &message)),
+            Ok(Err(Trouble::Silent(error))) => Err(Error::Away(format!("{}: {error}", doing()))),
         };
         let result = match &answer {
             Ok(Some(_)) => "ok",
             Ok(None) => "not-found",
             Err(Error::Refused(_)) => "refused",
-            Err(_) => "away",
+            Err(Error::Failed(_)) => "failed",
+            Err(Error::Busy(..)) => "busy",
+            Err(Error::Away(_) | Error::NotLeading) => "away",
         };
         self.metrics.called(verb, kind.plural, result);
         answer
     }
 
-    async fn write<T>(
+    async fn read<T: DeserializeOwned>(
         &self,
         what: (&'static str, Kind, &str),
-        asked: impl Future<Output = kube::Result<T>>,
+        request: Result<http::Request<Vec<u8>>, impl std::fmt::Display + Send>,
     ) -> Result<Option<T>, Error> {
-        if !self.leadership.holds() {
+        tokio::select! {
+            answer = self.call(what, READ, ask(&self.client, request)) => answer,
+            () = self.stop.cancelled() => Err(Error::NotLeading),
+        }
+    }
+
+    async fn write<T: DeserializeOwned>(
+        &self,
+        what: (&'static str, Kind, &str),
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Option<T>, Error> {
+        if self.stop.is_cancelled() || !self.leadership.holds() {
             return Err(Error::NotLeading);
         }
-        self.call(what, WRITE, asked).await
+        // One that is under way may be done by the server: its end is waited for.
+        self.call(what, WRITE, ask(&self.client, request)).await
     }
 
     /// Whether the API knows a kind, by what it says of itself to everybody.
@@ -113,9 +163,10 @@ impl Kubernetes {
     /// As [`Error`] says.
     pub async fn knows(&self, kind: Kind) -> Result<bool, Error> {
         let version = kind.api_version();
-        let asked = self.client.list_api_group_resources(&version);
-        let list = self.call(("discover", kind, &version), READ, asked).await?;
-        Ok(list.is_some_and(|list| list.resources.iter().any(|one| one.name == kind.plural)))
+        let request = http::Request::get(format!("/apis/{version}")).body(Vec::new());
+        let list: Option<Value> = self.read(("discover", kind, &version), request).await?;
+        let resources = list.as_ref().and_then(|list| list["resources"].as_array());
+        Ok(resources.into_iter().flatten().any(|one| one["name"] == kind.plural))
     }
 
     /// An object; none when it is not there.
@@ -123,8 +174,8 @@ impl Kubernetes {
     /// # Errors
     /// As [`Error`] says.
     pub async fn get(&self, namespace: &str, kind: Kind, name: &str) -> Result<Option<Value>, Error> {
-        let api = self.of(namespace, kind);
-        let object = self.call(("get", kind, name), READ, api.get(name)).await?;
+        let request = Self::of(namespace, kind).get(name, &GetParams::default());
+        let object = self.read(("get", kind, name), request).await?;
         Ok(object.map(|object| value(&object, kind)))
     }
 
@@ -135,11 +186,34 @@ impl Kubernetes {
     /// As [`Error`] says.
     pub async fn apply(&self, kind: Kind, object: &Value, force: bool) -> Result<Option<Value>, Error> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let api = self.of(object["metadata"]["namespace"].as_str().unwrap_or_default(), kind);
+        let api = Self::of(object["metadata"]["namespace"].as_str().unwrap_or_default(), kind);
         let how = PatchParams { force, ..PatchParams::apply(MANAGER) };
         let verb = if force { "apply" } else { APPLY_NEW };
         let stored = self.write((verb, kind, name), api.patch(name, &how, &Patch::Apply(object))).await?;
         Ok(stored.map(|stored| value(&stored, kind)))
+    }
+
+    /// Puts a pod template in the place of that of `there`, which has not changed since it was read: what is not in it
+    /// goes, whoever has set it. The object as it is then.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn replace_template(
+        &self,
+        kind: Kind,
+        there: &Value,
+        mut template: Value,
+    ) -> Result<Value, Error> {
+        let metadata = &there["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let api = Self::of(metadata["namespace"].as_str().unwrap_or_default(), kind);
+        template["$patch"] = json!("replace");
+        let patch = json!({"metadata": {"resourceVersion": metadata["resourceVersion"]},
+                           "spec": {"template": template}});
+        let how = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let request = api.patch(name, &how, &Patch::Strategic(&patch));
+        let stored = self.write(("apply", kind, name), request).await?;
+        Ok(stored.map_or(Value::Null, |stored| value(&stored, kind)))
     }
 
     /// Has somebody else own `spec.replicas` of a Deployment: when the only one who sets a field sets it no more, a
@@ -159,9 +233,9 @@ impl Kubernetes {
         }
         let patch = json!({"apiVersion": kind.api_version(), "kind": kind.kind,
                            "metadata": {"name": name, "namespace": namespace}, "spec": {"replicas": replicas}});
-        let (api, how) = (self.of(namespace, kind), PatchParams::apply(REPLICAS_MANAGER).force());
-        let patch = Patch::Apply(&patch);
-        self.write(("apply", kind, name), api.patch(name, &how, &patch)).await.map(drop)
+        let (api, how) = (Self::of(namespace, kind), PatchParams::apply(REPLICAS_MANAGER).force());
+        let request = api.patch(name, &how, &Patch::Apply(&patch));
+        self.write::<Value>(("apply", kind, name), request).await.map(drop)
     }
 
     /// Deletes an object and what it owns; one that has been replaced meanwhile is left alone. With `foreground` it
@@ -171,14 +245,14 @@ impl Kubernetes {
     /// As [`Error`] says.
     pub async fn delete(&self, namespace: &str, object: &Live, foreground: bool) -> Result<(), Error> {
         let Live { kind, name, uid, .. } = object;
-        let api = self.of(namespace, *kind);
+        let api = Self::of(namespace, *kind);
         let how = if foreground { PropagationPolicy::Foreground } else { PropagationPolicy::Background };
         let how = DeleteParams {
             propagation_policy: Some(how),
             preconditions: Some(kube::api::Preconditions { uid: Some(uid.clone()), resource_version: None }),
             ..DeleteParams::default()
         };
-        self.write(("delete", *kind, name), api.delete(name, &how)).await.map(drop)
+        self.write::<Value>(("delete", *kind, name), api.delete(name, &how)).await.map(drop)
     }
 
     /// Writes the status of a monitor.
@@ -193,10 +267,9 @@ impl Kubernetes {
     ) -> Result<(), Error> {
         let patch = json!({"apiVersion": MONITOR.api_version(), "kind": MONITOR.kind,
                            "metadata": {"name": name, "namespace": namespace}, "status": status});
-        let (api, how) = (self.of(namespace, MONITOR), PatchParams::apply(STATUS_MANAGER).force());
-        let patch = Patch::Apply(&patch);
-        let asked = api.patch_status(name, &how, &patch);
-        self.write(("set-status", MONITOR, name), asked).await.map(drop)
+        let (api, how) = (Self::of(namespace, MONITOR), PatchParams::apply(STATUS_MANAGER).force());
+        let request = api.patch_subresource("status", name, &how, &Patch::Apply(&patch));
+        self.write::<Value>(("set-status", MONITOR, name), request).await.map(drop)
     }
 
     /// Sets the finalizers of a monitor, if it still is of that version.
@@ -208,10 +281,19 @@ impl Kubernetes {
         let name = text("name");
         let patch =
             json!({"metadata": {"finalizers": finalizers, "resourceVersion": text("resourceVersion")}});
-        let (api, how) = (self.of(&text("namespace"), MONITOR), PatchParams::default());
-        let patch = Patch::Merge(&patch);
-        let asked = api.patch(&name, &how, &patch);
-        self.write(("set-finalizers", MONITOR, &name), asked).await.map(drop)
+        let (api, how) = (Self::of(&text("namespace"), MONITOR), PatchParams::default());
+        let request = api.patch(&name, &how, &Patch::Merge(&patch));
+        self.write::<Value>(("set-finalizers", MONITOR, &name), request).await.map(drop)
+    }
+}
+
+/// What an answer that is none means.
+fn said(code: u16, rest: Option<Duration>, doing: String, message: &str) -> Error {
+    let text = format!("{doing}: {message}");
+    match (code, rest) {
+        (_, Some(rest)) => Error::Busy(text, rest),
+        (408 | 409 | 500.., None) => Error::Failed(text),
+        _ => Error::Refused(text),
     }
 }
 

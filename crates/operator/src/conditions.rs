@@ -23,8 +23,12 @@ pub struct Facts<'a> {
     pub problems: Vec<String>,
     /// What it reads of Secrets and ConfigMaps and is not there, each as a sentence.
     pub missing: Vec<String>,
-    /// What the cluster did not take, as a sentence.
-    pub refused: Option<String>,
+    /// What it reads of Secrets and ConfigMaps and the cluster did not show, each as a sentence.
+    pub unread: Vec<String>,
+    /// What the cluster did not take, each as a sentence.
+    pub refused: Vec<String>,
+    /// What has no effect as things are, each as a sentence.
+    pub notes: Vec<String>,
     /// Fields that this operator does not know.
     pub unknown: Vec<String>,
     /// Name of the Job that makes topics and tables; none when it was not asked for.
@@ -167,13 +171,25 @@ fn progressing(facts: &Facts<'_>) -> Judged {
     judged("Progressing", "True", "RollingOut", format!("pods are made or replaced: {}", names.join(", ")))
 }
 
+/// What has no effect is said in the same breath, though it makes nothing worse: who looks for trouble looks here.
 fn degraded(facts: &Facts<'_>) -> Judged {
+    let mut judged = trouble(facts);
+    if !facts.notes.is_empty() {
+        judged.message = format!("{}; {}", judged.message, facts.notes.join("; "));
+    }
+    judged
+}
+
+fn trouble(facts: &Facts<'_>) -> Judged {
     let yes = |reason, message| judged("Degraded", "True", reason, message);
     if !facts.missing.is_empty() {
         return yes("MissingReference", facts.missing.join("; "));
     }
-    if let Some(refused) = &facts.refused {
-        return yes("ApplyFailed", refused.clone());
+    if !facts.unread.is_empty() {
+        return yes("ReadFailed", facts.unread.join("; "));
+    }
+    if !facts.refused.is_empty() {
+        return yes("ApplyFailed", facts.refused.join("; "));
     }
     let troubles = facts.observed.troubles();
     if !troubles.is_empty() {
@@ -226,7 +242,9 @@ mod tests {
             topics: Vec::new(),
             problems: Vec::new(),
             missing: Vec::new(),
-            refused: None,
+            unread: Vec::new(),
+            refused: Vec::new(),
+            notes: Vec::new(),
             unknown: Vec::new(),
             setup: Some("m-setup-1".to_owned()),
             paused: false,
@@ -277,8 +295,25 @@ mod tests {
         assert_eq!(ready(&suspended), said("False", "Suspended"));
         let missing = Facts { missing: vec!["the Secret `x` is missing".to_owned()], ..suspended };
         assert_eq!(ready(&missing), said("False", "MissingReference"));
+        let refused = Facts { refused: vec!["cannot".to_owned()], ..facts(&well) };
+        assert_eq!(ready(&refused), said("False", "ApplyFailed"));
+        assert_eq!(
+            ready(&Facts { unread: vec!["cannot".to_owned()], ..refused }),
+            said("False", "ReadFailed")
+        );
         let wrong = Facts { problems: vec!["spec.x: is wrong".to_owned()], ..missing };
         assert_eq!(ready(&wrong), said("False", "InvalidSpec"));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_said_beside_what_is_well() {
+        let well = [job("Complete"), deployment(2)];
+        let noted = Facts { notes: vec!["spec.x: has no effect".to_owned()], ..facts(&well) };
+        assert_eq!(ready(&noted).1, "AllWorkersReady");
+        let status = status(&PriceMonitorStatus::default(), &noted, "now");
+        let degraded = status.conditions.iter().find(|one| one.kind == "Degraded").unwrap();
+        assert_eq!((&*degraded.status, &*degraded.reason), ("False", "AsExpected"));
+        assert_eq!(degraded.message, "nothing is missing; spec.x: has no effect");
     }
 
     #[test]

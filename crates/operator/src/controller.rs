@@ -13,17 +13,18 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::runtime::{Controller, Predicate as _, PredicateConfig, WatchStreamExt as _, predicates};
 use pricemonitor_model::Time;
-use tokio::sync::oneshot;
+use rand::Rng as _;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Error, Kubernetes};
 use crate::cache::{Cache, Key};
-use crate::events::tell;
+use crate::events::{News, tell};
 use crate::kinds::{self, CONFIG_MAP, MONITOR, SECRET};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
-use crate::reconcile::{Done, Settings, reconcile};
+use crate::reconcile::{Done, Look, Settings, reconcile};
 use crate::watches::{Children, WATCH, changes, scoped};
 
 /// How many monitors are looked at at once.
@@ -36,10 +37,16 @@ const LOOK: Duration = Duration::from_secs(15 * 60);
 const SOON: Duration = Duration::from_secs(5);
 /// The same while the cluster refuses something, of which no watch tells when it does so no more.
 const REFUSED: Duration = Duration::from_secs(30);
+/// The same while an object is missing. Its watch tells when it comes; this is for a watch that was away at that moment.
+const MISSING: Duration = Duration::from_secs(60);
 /// First and longest wait after a failure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Monitors that wait for a place in the queue.
 const TOUCHED: usize = 1_024;
+/// How long a replica that ends goes on telling what it has done.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The most that is kept of a monitor to be told once the API takes it.
+const UNTOLD: usize = 16;
 
 /// What the reconciles of one term of leadership share.
 pub struct Shared {
@@ -52,9 +59,12 @@ pub struct Shared {
     /// Writes Events.
     pub reporter: Reporter,
     cache: Cache,
+    /// Monitors that are there.
     known: Mutex<HashMap<Key, Known>>,
     /// Monitors that were touched since the last look at them.
     waiting: Mutex<HashSet<Key>>,
+    /// Places for looks, whatever the number of namespaces.
+    places: Semaphore,
 }
 
 /// What is known of a monitor.
@@ -62,17 +72,22 @@ pub struct Shared {
 struct Known {
     /// Failures in a row.
     failures: u32,
+    /// The API wants not to be asked for it before.
+    rests: Option<Instant>,
     /// Conditions and their statuses.
     conditions: Vec<(String, String)>,
     /// What it reads: ConfigMaps (`true`) and Secrets.
     reads: BTreeSet<(bool, String)>,
+    /// What could not be told yet.
+    untold: Vec<News>,
 }
 
 impl Shared {
     /// With nothing known yet.
     pub fn new(api: Kubernetes, settings: Settings, metrics: Metrics, reporter: Reporter) -> Shared {
         let (cache, known, waiting) = (Cache::default(), Mutex::default(), Mutex::default());
-        Shared { api, settings, metrics, reporter, cache, known, waiting }
+        let places = Semaphore::new(usize::from(TOGETHER));
+        Shared { api, settings, metrics, reporter, cache, known, waiting, places }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Key, Known>> {
@@ -89,12 +104,32 @@ impl Shared {
         self.metrics.queued(waiting.len());
     }
 
-    fn learn(&self, monitor: Key, done: &Done) {
-        let conditions = done.status.conditions.iter().map(|one| (one.kind.clone(), one.status.clone()));
-        let now = Known { failures: 0, conditions: conditions.collect(), reads: done.reads.clone() };
+    /// A monitor is there.
+    fn see(&self, monitor: Key) {
+        self.known().entry(monitor).or_default();
+    }
+
+    /// Changes what is known of a monitor. One that has gone meanwhile is not put back.
+    fn update<T>(&self, monitor: &Key, change: impl FnOnce(&mut Known) -> T) -> Option<T> {
+        self.known().get_mut(monitor).map(change)
+    }
+
+    /// For how long the API still wants not to be asked for a monitor.
+    fn rest(&self, monitor: &Key) -> Option<Duration> {
+        let end = self.update(monitor, |known| known.rests).flatten()?;
+        end.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+    }
+
+    fn learn(&self, monitor: &Key, done: &Done) {
+        let conditions: Vec<_> =
+            done.status.conditions.iter().map(|one| (one.kind.clone(), one.status.clone())).collect();
         let mut known = self.known();
-        let before = known.insert(monitor, now);
-        if before.is_none_or(|before| before.conditions != known_conditions(done)) {
+        let Some(one) = known.get_mut(monitor) else { return };
+        if done.failure.is_none() {
+            (one.failures, one.rests) = (0, None);
+        }
+        if one.conditions != conditions {
+            one.conditions = conditions;
             self.count(&known);
         }
     }
@@ -122,10 +157,6 @@ impl Shared {
         let readers = known.iter().filter(|(key, known)| key.0 == object.0 && known.reads.contains(&read));
         readers.map(|(key, _)| key.clone()).collect()
     }
-}
-
-fn known_conditions(done: &Done) -> Vec<(String, String)> {
-    done.status.conditions.iter().map(|one| (one.kind.clone(), one.status.clone())).collect()
 }
 
 /// Watches the monitors of a namespace, or of all, and brings each to what it says, until `stop`; reconciles under way
@@ -169,12 +200,13 @@ async fn queue(
         .default_backoff()
         .reflect(writer)
         .inspect_ok(move |event| match event {
+            Event::Apply(monitor) | Event::InitApply(monitor) => listening.see(key(monitor)),
             Event::Delete(monitor) => listening.forget(|known| *known == key(monitor)),
             Event::InitDone => {
                 let ours = |known: &Key| here.as_ref().is_none_or(|here| *here == known.0);
                 listening.forget(|known| ours(known) && all.get(&reference(known)).is_none());
             }
-            _ => {}
+            Event::Init => {}
         })
         .inspect_err(|error| tracing::warn!("cannot watch {}: {error}", MONITOR.plural))
         .applied_objects()
@@ -224,30 +256,84 @@ fn key(monitor: &Monitor) -> Key {
 }
 
 async fn one(monitor: Arc<Monitor>, shared: Arc<Shared>) -> Result<Action, Error> {
-    let (begun, key) = (Instant::now(), key(&monitor));
-    shared.metrics.begun();
+    let key = key(&monitor);
+    // It is never closed.
+    let _place = shared.places.acquire().await;
     shared.wait(&key, false);
-    let done = reconcile(&shared.api, &shared.cache, &shared.settings, &monitor.resource(), &now()).await;
-    let result = match &done {
-        Ok(_) => "ok",
-        Err(Error::NotLeading) => "not-leading",
-        Err(_) => "failed",
+    if shared.api.is_over() {
+        return Err(Error::NotLeading);
+    }
+    if let Some(rest) = shared.rest(&key) {
+        return Ok(Action::requeue(rest));
+    }
+    let begun = Instant::now();
+    shared.metrics.begun();
+    let (done, news) = look(&monitor, &key, &shared).await;
+    let failed = done.as_ref().map_or_else(Some, |done| done.failure.as_ref());
+    let result = match failed {
+        None => "ok",
+        Some(Error::NotLeading) => "not-leading",
+        Some(_) => "failed",
     };
     shared.metrics.reconciled(result, begun.elapsed());
+    if let Ok(done) = &done {
+        shared.learn(&key, done);
+    }
+    tell_or_keep(&monitor, &key, &shared, news, failed).await;
     let done = done?;
+    if let Some(failure) = done.failure {
+        return Err(failure);
+    }
     tracing::debug!(namespace = key.0, monitor = key.1, "reconciled in {:.1?}", begun.elapsed());
-    shared.learn(key, &done);
-    // Each with a memory of its own: one that remembers takes an event with another text for the same.
-    let recorder = Recorder::new(shared.api.client(), shared.reporter.clone());
-    tell(&recorder, &monitor, &done.news).await;
     let is = |reason: &str| done.status.conditions.iter().any(|one| one.reason == reason);
-    // A missing object is told of by its watch; this is for a watch that was away at that moment.
     let again = match () {
-        () if done.soon || is("MissingReference") => SOON,
-        () if is("ApplyFailed") => REFUSED,
+        () if done.soon => SOON,
+        () if is("ApplyFailed") || is("ReadFailed") => REFUSED,
+        () if is("MissingReference") => MISSING,
         () => LOOK,
     };
-    Ok(Action::requeue(again))
+    // Many monitors may miss the same object since the same moment.
+    Ok(Action::requeue(again.mul_f64(rand::rng().random_range(1.0..1.2))))
+}
+
+/// Looks at a monitor; what came of it, and what is to be told.
+async fn look(monitor: &Monitor, key: &Key, shared: &Shared) -> (Result<Done, Error>, Vec<News>) {
+    let taken = shared.update(key, |known| (known.failures, std::mem::take(&mut known.untold)));
+    let (failures, mut news) = taken.unwrap_or_default();
+    let reads = |reads: BTreeSet<(bool, String)>| {
+        shared.update(key, |known| known.reads = reads);
+    };
+    let (now, again) = (now(), failures > 0);
+    let Shared { api, cache, settings, .. } = shared;
+    let look = Look { api, cache, settings, now: &now, again, reads: &reads };
+    let done = reconcile(&look, &monitor.resource(), &mut news).await;
+    (done, news)
+}
+
+/// Tells the news. While the API cannot be asked they are kept for the next look.
+async fn tell_or_keep(
+    monitor: &Monitor,
+    key: &Key,
+    shared: &Shared,
+    mut news: Vec<News>,
+    failed: Option<&Error>,
+) {
+    if matches!(failed, Some(Error::Busy(..) | Error::Away(_))) {
+        news.drain(..news.len().saturating_sub(UNTOLD));
+        shared.update(key, |known| known.untold = news);
+        return;
+    }
+    // Each with a memory of its own: one that remembers takes an event with another text for the same.
+    let recorder = Recorder::new(shared.api.client(), shared.reporter.clone());
+    let told = tell(&recorder, monitor, &news);
+    let ending = async {
+        shared.api.over().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        () = told => {}
+        () = ending => {}
+    }
 }
 
 /// The time as Kubernetes writes it.
@@ -262,9 +348,13 @@ fn failed(monitor: Arc<Monitor>, error: &Error, shared: Arc<Shared>) -> Action {
         return Action::requeue(BACK_OFF.1);
     }
     tracing::warn!(namespace = key.0, monitor = key.1, "tried again soon: {error}");
-    let mut known = shared.known();
-    let failures = &mut known.entry(key).or_default().failures;
-    let wait = BACK_OFF.0.saturating_mul(1 << (*failures).min(6)).min(BACK_OFF.1);
-    *failures = failures.saturating_add(1);
-    Action::requeue(wait)
+    let wait = shared.update(&key, |known| {
+        let back_off = BACK_OFF.0.saturating_mul(1 << known.failures.min(6)).min(BACK_OFF.1);
+        known.failures = known.failures.saturating_add(1);
+        let rest = error.rest();
+        known.rests = (!rest.is_zero()).then(|| Instant::now() + rest);
+        back_off.max(rest)
+    });
+    // One that is gone needs no other look.
+    wait.map_or_else(Action::await_change, Action::requeue)
 }

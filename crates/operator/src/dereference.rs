@@ -1,6 +1,5 @@
 //! What a monitor reads of Secrets and ConfigMaps. Values are hashed and forgotten at once.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -18,8 +17,14 @@ pub struct Dereferenced {
     pub hashes: BTreeMap<Role, String>,
     /// What is needed and not there, each as a sentence.
     pub missing: Vec<String>,
-    /// Roles that need something of it.
+    /// What could not be read, each as a sentence.
+    pub unread: Vec<String>,
+    /// The first reason that may pass soon by itself.
+    pub failure: Option<Error>,
+    /// Roles that need something of what is missing, or may need what was not read.
     pub lacking: BTreeSet<Role>,
+    /// Keys of Secrets that a role can do without, and that are there.
+    pub optional: BTreeSet<(String, String)>,
 }
 
 fn kind(reference: &Reference) -> Kind {
@@ -29,47 +34,79 @@ fn kind(reference: &Reference) -> Kind {
 /// Reads what the roles need, each object once.
 ///
 /// # Errors
-/// When the API does not answer or refuses; what is missing is no error.
+/// When the API cannot be asked for anything now. What is missing or not to be read is no error.
 pub async fn dereference(
     api: &Kubernetes,
     namespace: &str,
     needed: &BTreeMap<Role, BTreeSet<Reference>>,
 ) -> Result<Dereferenced, Error> {
     let mut objects: BTreeMap<(bool, &str), Option<Value>> = BTreeMap::new();
+    let mut unread = BTreeMap::new();
     for reference in needed.values().flatten() {
         let key = (reference.config_map, reference.name.as_str());
-        if let Entry::Vacant(place) = objects.entry(key) {
-            place.insert(api.get(namespace, kind(reference), &reference.name).await?);
+        if objects.contains_key(&key) || unread.contains_key(&key) {
+            continue;
+        }
+        match api.get(namespace, kind(reference), &reference.name).await {
+            Ok(object) => drop(objects.insert(key, object)),
+            Err(error) if error.is_everywhere() => return Err(error),
+            Err(error) => drop(unread.insert(key, error)),
         }
     }
-    Ok(found(needed, |reference| {
-        let object = objects.get(&(reference.config_map, reference.name.as_str()))?.as_ref()?;
-        Some(object["data"][&reference.key].as_str().map(str::to_owned))
-    }))
+    let mut out = found(needed, |reference| {
+        let key = (reference.config_map, reference.name.as_str());
+        if unread.contains_key(&key) {
+            return Found::Unread;
+        }
+        let Some(object) = objects.get(&key).and_then(Option::as_ref) else { return Found::Nothing };
+        object["data"][&reference.key].as_str().map_or(Found::Object, |value| Found::Value(value.to_owned()))
+    });
+    out.unread = unread.values().map(ToString::to_string).collect();
+    out.failure = unread.into_values().find(|error| matches!(error, Error::Failed(_)));
+    Ok(out)
 }
 
-/// Judges what was found; `value` tells nothing where there is no such object.
-fn found(
-    needed: &BTreeMap<Role, BTreeSet<Reference>>,
-    value: impl Fn(&Reference) -> Option<Option<String>>,
-) -> Dereferenced {
+/// What is where a reference points to.
+enum Found {
+    /// It could not be read.
+    Unread,
+    /// No such object.
+    Nothing,
+    /// The object, without the key.
+    Object,
+    /// The value of the key.
+    Value(String),
+}
+
+/// Judges what was found.
+fn found(needed: &BTreeMap<Role, BTreeSet<Reference>>, value: impl Fn(&Reference) -> Found) -> Dereferenced {
     let mut out = Dereferenced::default();
     let mut missing = BTreeSet::new();
     for (role, references) in needed {
         let mut texts = Vec::new();
         for reference in references {
-            let Reference { name, key, optional, .. } = reference;
-            let (kind, there) = (kind(reference).kind, value(reference));
-            match there {
-                Some(Some(value)) => texts.extend([kind.to_owned(), name.clone(), key.clone(), value]),
-                // The page's and the workers' needs; what only the end needs is asked for at the end.
-                _ if *optional || *role == Role::Teardown => {}
-                there => {
+            let Reference { name, key, optional, config_map } = reference;
+            let kind = kind(reference).kind;
+            // The page's and the workers' needs; what only the end needs is asked for at the end.
+            let needless = *optional || *role == Role::Teardown;
+            match value(reference) {
+                Found::Value(value) => {
+                    if *optional && !config_map {
+                        out.optional.insert((name.clone(), key.clone()));
+                    }
+                    texts.extend([kind.to_owned(), name.clone(), key.clone(), value]);
+                }
+                Found::Unread => {
                     out.lacking.insert(*role);
-                    missing.insert(match there {
-                        Some(_) => format!("the {kind} `{name}` has no key `{key}`"),
-                        None => format!("the {kind} `{name}` is missing (key `{key}`)"),
-                    });
+                }
+                Found::Nothing | Found::Object if needless => {}
+                Found::Object => {
+                    out.lacking.insert(*role);
+                    missing.insert(format!("the {kind} `{name}` has no key `{key}`"));
+                }
+                Found::Nothing => {
+                    out.lacking.insert(*role);
+                    missing.insert(format!("the {kind} `{name}` is missing (key `{key}`)"));
                 }
             }
         }
@@ -101,7 +138,7 @@ mod tests {
     fn a_changed_value_changes_the_hash_of_the_roles_that_read_it_and_of_no_other() {
         let with = |discord: &'static str| {
             found(&needed(), move |reference| {
-                Some(Some(if reference.name == "discord" { discord } else { "x" }.to_owned()))
+                Found::Value(if reference.name == "discord" { discord } else { "x" }.to_owned())
             })
         };
         let (before, after) = (with("a"), with("b"));
@@ -112,7 +149,16 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_once_and_what_is_optional_is_not() {
-        assert_eq!(found(&needed(), |_| None).missing, ["the Secret `db` is missing (key `k`)"]);
-        assert_eq!(found(&needed(), |_| Some(None)).missing, ["the Secret `db` has no key `k`"]);
+        assert_eq!(found(&needed(), |_| Found::Nothing).missing, ["the Secret `db` is missing (key `k`)"]);
+        assert_eq!(found(&needed(), |_| Found::Object).missing, ["the Secret `db` has no key `k`"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_lacked_by_all_that_might_read_it_and_is_not_missing() {
+        let found = found(&needed(), |reference| match &*reference.name {
+            "discord" => Found::Unread,
+            _ => Found::Value("x".to_owned()),
+        });
+        assert_eq!((found.lacking, found.missing), (BTreeSet::from([Role::Alert]), Vec::new()));
     }
 }

@@ -6,14 +6,14 @@ use pricemonitor_model::{Millis, Time};
 use serde_json::Value;
 
 use crate::api::{Error, Kubernetes};
-use crate::cache::Cache;
 use crate::children::children;
 use crate::dereference::dereference;
 use crate::events::News;
+use crate::execute::{Outcome, execute};
 use crate::inputs::Inputs;
 use crate::live::JobState;
 use crate::observed::Observed;
-use crate::reconcile::{Done, Seen, Settings, execute, inputs, lives};
+use crate::reconcile::{Done, Look, Seen, inputs, lives};
 use crate::references;
 
 /// Keeps a monitor until its topics are deleted.
@@ -62,33 +62,38 @@ fn topics_go(monitor: &PriceMonitor) -> bool {
 /// The end of a monitor whose topics go with it: workers first, then a Job that deletes the topics. It cannot hang for
 /// ever: when the Job is given up, or cannot be made, that is told, the topics stay and the monitor goes.
 pub(crate) async fn end(
-    api: &Kubernetes,
-    cache: &Cache,
-    settings: &Settings,
+    look: &Look<'_>,
     seen: &Seen<'_>,
     monitor: &PriceMonitor,
+    news: &mut Vec<News>,
 ) -> Result<Done, Error> {
-    let news = if !seen.has_finalizer() || !topics_go(monitor) {
+    let last = if !seen.has_finalizer() || !topics_go(monitor) {
         Vec::new()
     } else if seen.is_overdue() {
         left("the topics could not be deleted within 20 minutes")
     } else {
-        match tear_down(api, cache, settings, seen, monitor).await? {
-            Some(news) => news,
+        match tear_down(look, seen, monitor, news).await? {
+            Some(last) => last,
             None => return Ok(Done { soon: true, ..Done::default() }),
         }
     };
-    let_go(api, seen, news).await
+    let_go(look, seen, last, news).await
 }
 
-/// The monitor may go.
-pub(crate) async fn let_go(api: &Kubernetes, seen: &Seen<'_>, news: Vec<News>) -> Result<Done, Error> {
+/// The monitor may go; `last` is the last that is told of it.
+pub(crate) async fn let_go(
+    look: &Look<'_>,
+    seen: &Seen<'_>,
+    last: Vec<News>,
+    news: &mut Vec<News>,
+) -> Result<Done, Error> {
     if seen.has_finalizer() {
         let mut finalizers = seen.finalizers();
         finalizers.retain(|one| one != FINALIZER);
-        api.set_finalizers(seen.resource, &finalizers).await?;
+        look.api.set_finalizers(seen.resource, &finalizers).await?;
     }
-    Ok(Done { news, ..Done::default() })
+    news.extend(last);
+    Ok(Done::default())
 }
 
 pub(crate) fn left(why: &str) -> Vec<News> {
@@ -98,15 +103,15 @@ pub(crate) fn left(why: &str) -> Vec<News> {
 
 /// What became of the topics; none while they are being deleted.
 async fn tear_down(
-    api: &Kubernetes,
-    cache: &Cache,
-    settings: &Settings,
+    look: &Look<'_>,
     seen: &Seen<'_>,
     monitor: &PriceMonitor,
+    news: &mut Vec<News>,
 ) -> Result<Option<Vec<News>>, Error> {
-    let live = lives(cache, &seen.key);
-    let found = dereference(api, seen.namespace(), &references::needed(monitor, &settings.defaults)).await?;
-    let inputs = Inputs { deleting: true, ..inputs(settings, seen, &live, &found) };
+    let live = lives(look.cache, &seen.key);
+    let needed = references::needed(monitor, &look.settings.defaults);
+    let found = dereference(look.api, seen.namespace(), &needed).await?;
+    let inputs = Inputs { deleting: true, ..inputs(look.settings, seen, &live, &found) };
     let Ok(mut built) = children(monitor, &inputs) else {
         return Ok(Some(left("the resource is not valid")));
     };
@@ -119,12 +124,15 @@ async fn tear_down(
         JobState::Missing | JobState::Running => {}
     }
     if Observed(&live).at_work() {
-        // What writes to the topics goes before they do.
+        // What writes to the topics, or may make them anew, goes before they do.
         built.list.retain(|child| child.kind() != "Job");
     }
-    match execute(api, cache, settings, seen, &built).await? {
-        (_, None) => Ok(None),
-        (_, Some(refused)) => Ok(Some(left(&refused))),
+    let mut outcome = Outcome::default();
+    execute(look, seen, &built, &mut outcome, news).await;
+    match (outcome.failure, outcome.refused) {
+        (Some(failure), _) => Err(failure),
+        (None, refused) if refused.is_empty() => Ok(None),
+        (None, refused) => Ok(Some(left(&refused.join("; ")))),
     }
 }
 

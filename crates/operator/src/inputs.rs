@@ -1,6 +1,6 @@
 //! What was read of the cluster before anything is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::defaults::Defaults;
 use crate::role::Role;
@@ -28,6 +28,8 @@ pub struct Inputs {
     pub replicas: BTreeMap<Role, i32>,
     /// Which APIs the cluster has.
     pub apis: Apis,
+    /// Keys of Secrets that a role can do without, and that are there: name and key.
+    pub optional_keys: BTreeSet<(String, String)>,
     /// The resource is being deleted: only what its end needs is built.
     pub deleting: bool,
 }

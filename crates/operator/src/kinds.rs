@@ -77,9 +77,16 @@ impl Kind {
         matches!(self.kind, "Deployment" | "HorizontalPodAutoscaler" | "ScaledObject")
     }
 
-    /// Whether its metadata alone does not tell what has to be known of it.
+    /// Whether its metadata alone does not tell what has to be known of it: of workers and Jobs their status, and of
+    /// what has a status but does not count its changes (`metadata.generation`) whether anything else has changed.
     pub fn is_read_whole(&self) -> bool {
-        matches!(self.kind, "Deployment" | "Job")
+        matches!(self.kind, "Deployment" | "Job") || self.has_uncounted_status()
+    }
+
+    /// Whether servers write a status into it and do not count the changes of the rest. An autoscaler's status changes
+    /// all the time.
+    pub fn has_uncounted_status(&self) -> bool {
+        matches!(self.kind, "HorizontalPodAutoscaler" | "Service" | "PersistentVolumeClaim")
     }
 
     /// Whether `object` is of this kind, of whatever version.

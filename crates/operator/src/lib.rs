@@ -16,6 +16,7 @@
 //! - Nothing in a child depends on the operator's version: an upgrade rolls no pod.
 
 pub mod api;
+mod ask;
 pub mod build;
 pub mod cache;
 pub mod children;
@@ -25,9 +26,11 @@ pub mod controller;
 pub mod crd;
 pub mod defaults;
 pub mod dereference;
+pub mod drift;
 pub mod election;
 pub mod ending;
 pub mod events;
+mod execute;
 pub mod grafana;
 pub mod health;
 pub mod http;
@@ -41,6 +44,7 @@ pub mod observed;
 pub mod operator;
 pub mod plan;
 pub mod project;
+pub mod quantity;
 pub mod rbac;
 pub mod reconcile;
 pub mod references;

@@ -27,7 +27,7 @@ pub struct Live {
     pub going: bool,
     /// The annotation [`APPLIED`].
     pub applied: Option<String>,
-    /// Another one with each change of anything but the status, where the kind counts its changes; else with each.
+    /// Another one with each change of anything but the status.
     pub stamp: u64,
     /// Grows with each change: `metadata.resourceVersion` as the number that it is on every server that passes the
     /// tests of conformance (KEP-5504); 0 where it is none.
@@ -104,7 +104,7 @@ impl Live {
             role: Role::ALL.into_iter().find(|one| *role == one.name()),
             going: metadata["deletionTimestamp"].is_string(),
             applied: metadata["annotations"][APPLIED].as_str().map(str::to_owned),
-            stamp: stamp(metadata),
+            stamp: stamp(kind, object),
             version: metadata["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(0),
             references: object["spec"]["template"]["metadata"]["annotations"][REFERENCES_HASH]
                 .as_str()
@@ -119,10 +119,16 @@ impl Live {
     }
 }
 
-fn stamp(metadata: &Value) -> u64 {
-    let version = if metadata["generation"].is_number() { "generation" } else { "resourceVersion" };
+fn stamp(kind: Kind, object: &Value) -> u64 {
+    let metadata = &object["metadata"];
+    let version = match () {
+        () if metadata["generation"].is_number() => &metadata["generation"],
+        () if kind.has_uncounted_status() => &object["spec"],
+        () => &metadata["resourceVersion"],
+    };
     let mut hasher = DefaultHasher::new();
-    for field in ["uid", version, "labels", "annotations", "ownerReferences"] {
+    version.to_string().hash(&mut hasher);
+    for field in ["uid", "labels", "annotations", "ownerReferences"] {
         metadata[field].to_string().hash(&mut hasher);
     }
     hasher.finish()
@@ -226,6 +232,21 @@ mod tests {
         assert_ne!(stamp(|object| object["metadata"]["generation"] = json!(2)), same);
         assert_ne!(stamp(|object| object["metadata"]["labels"] = json!({})), same);
         assert_ne!(stamp(|object| object["metadata"]["ownerReferences"] = json!([{"uid": "x"}])), same);
+    }
+
+    #[test]
+    fn the_status_of_an_autoscaler_that_does_not_count_its_changes_is_no_change() {
+        let autoscaler =
+            kinds::of(Default::default()).into_iter().find(|kind| kind.kind == "HorizontalPodAutoscaler");
+        let stamp = |most: u32, version: &str, now: u32| {
+            let object = json!({"metadata": {"uid": "u", "resourceVersion": version},
+                "spec": {"maxReplicas": most}, "status": {"currentReplicas": now}});
+            Live::of(autoscaler.unwrap(), &object).stamp
+        };
+        assert_eq!(stamp(3, "7", 1), stamp(3, "8", 2));
+        assert_ne!(stamp(3, "7", 1), stamp(4, "8", 1));
+        let every = |kind: kinds::Kind| !kind.has_uncounted_status() || kind.is_read_whole();
+        assert!(kinds::of(Default::default()).into_iter().all(every), "the watch has to tell of it");
     }
 
     #[test]

@@ -91,6 +91,13 @@ impl Metrics {
         }
     }
 
+    /// This replica looks at no monitor any more: what it knew of them is of yesterday.
+    pub fn stand_by(&self) {
+        self.monitors.reset();
+        self.waiting.set(0);
+        self.active.set(0);
+    }
+
     /// In Prometheus' text format.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::inputs::Running;
 use crate::live::{Deployment, Detail, JobState, Live};
+use crate::plan::may_make_topics;
 use crate::role::Role;
 use crate::status::WorkerStatus;
 
@@ -21,9 +22,9 @@ impl<'a> Observed<'a> {
         })
     }
 
-    /// Whether a worker is there.
+    /// Whether something is there that writes to topics or may make them.
     pub fn at_work(self) -> bool {
-        self.deployments().next().is_some()
+        self.deployments().next().is_some() || self.0.iter().any(may_make_topics)
     }
 
     /// The image that workers run.

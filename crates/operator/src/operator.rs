@@ -1,5 +1,6 @@
 //! One replica of the operator: it competes for the Lease, and while it leads brings monitors to what they say.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::health::Health;
 use crate::http;
 use crate::inputs::Apis;
 use crate::kinds::{KEDA, MONITOR, POD_MONITOR};
-use crate::leadership::Leadership;
+use crate::leadership::{Leadership, WRITE};
 use crate::metrics::Metrics;
 use crate::reconcile::Settings;
 
@@ -25,8 +26,9 @@ use crate::reconcile::Settings;
 const LOOK: Duration = Duration::from_secs(60);
 /// The same for the definition, without which there is nothing to do.
 const DEFINITION: Duration = Duration::from_secs(2);
-/// Longest wait for reconciles under way when this replica ends; none of their calls takes longer than writes do.
-const DRAIN: Duration = Duration::from_secs(8);
+/// Longest wait for reconciles under way when this replica ends. They begin no other call, and end with that which is
+/// under way, if it is a write; after it comes what they have to tell.
+const DRAIN: Duration = Duration::from_secs(WRITE.as_secs() + 2);
 
 /// Why a replica could not start.
 #[derive(Debug, thiserror::Error)]
@@ -135,14 +137,15 @@ impl Terms {
     async fn term(&self, stop: &CancellationToken) {
         let Some(apis) = self.definitions(stop).await else { return };
         let settings = Settings { apis, ..self.settings.clone() };
-        let shared =
-            Arc::new(Shared::new(self.api.clone(), settings, self.metrics.clone(), self.reporter.clone()));
         let end = stop.child_token();
+        let api = self.api.until(end.clone());
+        let shared = Arc::new(Shared::new(api, settings, self.metrics.clone(), self.reporter.clone()));
         let mut controllers = JoinSet::new();
         if self.namespaces.is_empty() {
             controllers.spawn(controller::run(shared, None, end.clone()));
         } else {
-            for namespace in &self.namespaces {
+            // One that is named twice is looked after once.
+            for namespace in BTreeSet::from_iter(&self.namespaces) {
                 controllers.spawn(controller::run(shared.clone(), Some(namespace.clone()), end.clone()));
             }
         }
@@ -153,6 +156,8 @@ impl Terms {
             tracing::warn!("reconciles are given up after {} s", DRAIN.as_secs());
             controllers.shutdown().await;
         }
+        // Whoever leads now counts anew.
+        self.metrics.stand_by();
     }
 
     /// The APIs of the cluster, once it knows monitors; none when it is over before.

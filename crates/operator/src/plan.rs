@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::cache::Entry;
 use crate::children::Children;
 use crate::context::hash;
-use crate::live::Live;
+use crate::live::{Detail, JobState, Live};
+use crate::quantity;
+use crate::role::Role;
 
 /// Annotation of a child with the hash of what was applied: a field that is not wanted any more shows by it.
 pub const APPLIED: &str = "pricemonitor.dev/applied";
@@ -35,7 +37,8 @@ impl Plan<'_> {
 ///   leads to no write.
 /// - Only objects that have the monitor (`uid`) as their controller are pruned.
 /// - A Job is never changed; another name makes another one.
-/// - At the end of a monitor (`ending`) only its workers are pruned: the rest goes with it.
+/// - At the end of a monitor (`ending`) only its workers and a Job that may still make topics are pruned: the rest goes
+///   with it.
 pub fn plan<'a>(children: &Children, there: &'a [Entry], uid: &str, ending: bool) -> Plan<'a> {
     let mut plan = Plan::default();
     for child in &children.list {
@@ -50,10 +53,16 @@ pub fn plan<'a>(children: &Children, there: &'a [Entry], uid: &str, ending: bool
     let lives = there.iter().map(|entry| &entry.live);
     plan.prune = lives
         .filter(|live| live.owner.as_deref() == Some(uid) && !live.going)
-        .filter(|live| !ending || live.kind.makes_pods_work())
+        .filter(|live| !ending || live.kind.makes_pods_work() || may_make_topics(live))
         .filter(|live| !children.list.iter().any(|child| live.is(child.kind(), child.name())))
         .collect();
     plan
+}
+
+/// Whether it is a Job of `setup` whose pods may still be at work.
+pub fn may_make_topics(live: &Live) -> bool {
+    let done = matches!(live.detail, Detail::Job(JobState::Complete, _));
+    live.kind.kind == "Job" && live.role == Some(Role::Setup) && !done
 }
 
 /// Whether that is what was applied last.
@@ -72,12 +81,13 @@ fn marked(object: &Value) -> Value {
     object
 }
 
-/// Whether everything that is wanted is there; more may be. What a server leaves out because it is empty is there.
+/// Whether everything that is wanted is there; more may be, but for where one more changes what is meant. What a server
+/// leaves out because it is empty is there, and quantities are what they are worth.
 pub fn contains(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| match live.get(key) {
-                Some(live) => contains(live, wanted),
+                Some(live) => contains_field(key, live, wanted),
                 None => is_empty(wanted),
             })
         }
@@ -85,6 +95,31 @@ pub fn contains(live: &Value, wanted: &Value) -> bool {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| contains(live, wanted))
         }
         _ => live == wanted,
+    }
+}
+
+fn contains_field(key: &str, live: &Value, wanted: &Value) -> bool {
+    match key {
+        // One label more, and a Service finds nothing.
+        "selector" | "podSelector" | "matchLabels" => {
+            let more = |live: &Value| {
+                live.as_object().is_some_and(|live| {
+                    live.iter().any(|(key, value)| wanted.get(key).is_none() && !is_empty(value))
+                })
+            };
+            !more(live) && contains(live, wanted)
+        }
+        "requests" | "limits" => match (live.as_object(), wanted.as_object()) {
+            (Some(live), Some(wanted)) => {
+                let same = |live: &Value, wanted: &Value| match (live.as_str(), wanted.as_str()) {
+                    (Some(live), Some(wanted)) => quantity::is_same(live, wanted),
+                    _ => live == wanted,
+                };
+                wanted.iter().all(|(key, wanted)| live.get(key).is_some_and(|live| same(live, wanted)))
+            }
+            _ => contains(live, wanted),
+        },
+        _ => contains(live, wanted),
     }
 }
 
@@ -153,6 +188,29 @@ mod tests {
     }
 
     #[test]
+    fn a_quantity_that_is_stored_in_another_way_is_no_difference() {
+        let resources = |cpu: &str, memory: &str| json!({"resources": {"requests": {"cpu": cpu}, "limits": {"memory": memory}}});
+        let wanted = resources("1000m", "0.5Gi");
+        assert!(contains(&resources("1", "512Mi"), &wanted));
+        assert!(!contains(&resources("2", "512Mi"), &wanted));
+        assert!(!contains(&json!({"resources": {"requests": {"cpu": "1"}}}), &wanted));
+        // Anywhere else a text is a text.
+        assert!(!contains(&json!({"args": ["1"]}), &json!({"args": ["1000m"]})));
+    }
+
+    #[test]
+    fn a_selector_with_one_label_more_is_another_one() {
+        for name in ["selector", "podSelector", "matchLabels"] {
+            let with = |labels: Value| json!({"spec": {name: labels}});
+            let wanted = with(json!({"a": "1"}));
+            assert!(contains(&with(json!({"a": "1"})), &wanted));
+            assert!(!contains(&with(json!({"a": "1", "b": "2"})), &wanted), "{name}");
+        }
+        let with = |labels: Value| json!({"spec": {"selector": {"matchLabels": labels}}});
+        assert!(!contains(&with(json!({"a": "1", "b": "2"})), &with(json!({"a": "1"}))));
+    }
+
+    #[test]
     fn what_somebody_changed_or_left_out_is_a_difference() {
         let wanted = children(vec![child("a", json!({"replicas": 1, "list": [{"x": 1}]}))]);
         let wanted = plan(&wanted, &[], "u", false).apply.remove(0);
@@ -192,5 +250,22 @@ mod tests {
         assert!(super::plan(&wanted, &there, "u", true).is_empty(), "it goes with its monitor");
         (there[0].live.kind, there[0].live.going) = (deployments(), true);
         assert!(super::plan(&wanted, &there, "u", false).is_empty(), "it goes already");
+    }
+    #[test]
+    fn at_the_end_of_a_monitor_a_job_that_may_still_make_topics_goes_too() {
+        let jobs = kinds::of(Default::default()).into_iter().find(|kind| kind.kind == "Job").unwrap();
+        let job = |role: &str, conditions: Value| {
+            let labels = json!({"app.kubernetes.io/component": role});
+            let owners = json!([{"uid": "u", "controller": true}]);
+            let object = json!({"metadata": {"name": "j", "labels": labels, "ownerReferences": owners},
+                                "status": {"conditions": conditions}});
+            Entry { live: Live::of(jobs, &object), verified: true }
+        };
+        let pruned = |there: &[Entry]| plan(&children(Vec::new()), there, "u", true).prune.len();
+        let (failed, done) =
+            (json!([{"type": "Failed", "status": "True"}]), json!([{"type": "Complete", "status": "True"}]));
+        assert_eq!(pruned(&[job("setup", json!(null))]), 1);
+        assert_eq!(pruned(&[job("setup", failed)]), 1, "its last pod may still be ending");
+        assert_eq!(pruned(&[job("setup", done), job("teardown", json!(null))]), 0);
     }
 }

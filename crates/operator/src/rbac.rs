@@ -1,5 +1,7 @@
 //! What the operator may do: the rules of its service account, and no more than it uses.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::inputs::Apis;
@@ -56,7 +58,7 @@ pub fn documents(account: &Account) -> Vec<Value> {
     if watch.is_empty() {
         out.extend(bound(account, name, None, &rules()));
     }
-    for namespace in watch {
+    for namespace in BTreeSet::from_iter(watch) {
         out.extend(bound(account, name, Some(namespace), &rules()));
     }
     out
@@ -90,7 +92,7 @@ mod tests {
         let account = Account {
             namespace: "system".to_owned(),
             name: "op".to_owned(),
-            watch: vec!["a".to_owned(), "b".to_owned()],
+            watch: ["a", "b", "a"].map(str::to_owned).into(),
         };
         let documents = documents(&account);
         let kinds: Vec<_> = documents.iter().map(|one| one["kind"].as_str().unwrap()).collect();

@@ -9,18 +9,17 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::api::{Error, Kubernetes};
-use crate::cache::{Cache, Entry, Key};
-use crate::children::{Children, children};
+use crate::cache::{Cache, Key};
+use crate::children::children;
 use crate::conditions::{Facts, status};
 use crate::defaults::Defaults;
 use crate::dereference::{Dereferenced, dereference};
 use crate::ending::{end, finalize, left, let_go};
 use crate::events::News;
+use crate::execute::{Outcome, execute};
 use crate::inputs::{Apis, Inputs};
-use crate::kinds::{self, Kind, MONITOR};
 use crate::live::Live;
 use crate::observed::Observed;
-use crate::plan::{APPLIED, contains, plan};
 use crate::references::{self, Reference};
 use crate::role::Role;
 use crate::status::PriceMonitorStatus;
@@ -39,17 +38,38 @@ pub struct Settings {
     pub apis: Apis,
 }
 
-/// What a reconcile did.
+/// One look at a monitor: with what, and what is known of it.
+pub struct Look<'a> {
+    /// The API.
+    pub api: &'a Kubernetes,
+    /// The objects that are there; what is written is put into it.
+    pub cache: &'a Cache,
+    /// What the operator was started with.
+    pub settings: &'a Settings,
+    /// The time, in RFC 3339.
+    pub now: &'a str,
+    /// Whether the look before this one failed, too. What fails once is not told: it mostly passes at once.
+    pub again: bool,
+    /// Is told which Secrets and ConfigMaps the monitor reads before they are read, so that no change is missed:
+    /// whether a ConfigMap, and the name.
+    pub reads: &'a (dyn Fn(BTreeSet<(bool, String)>) + Send + Sync),
+}
+
+impl std::fmt::Debug for Look<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Look").field("now", &self.now).field("again", &self.again).finish_non_exhaustive()
+    }
+}
+
+/// What a reconcile came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Done {
     /// The status as it is now.
     pub status: PriceMonitorStatus,
-    /// What a person should hear of, in its order.
-    pub news: Vec<News>,
-    /// Secrets and ConfigMaps that it reads: whether a ConfigMap, and the name.
-    pub reads: BTreeSet<(bool, String)>,
     /// Look again soon: something is under way that nobody tells of.
     pub soon: bool,
+    /// What failed, though the rest was done and the status tells of it: to be tried again.
+    pub failure: Option<Error>,
 }
 
 /// A resource, as far as it can be read whatever is in it.
@@ -71,7 +91,7 @@ impl<'a> Seen<'a> {
         &self.key.0
     }
 
-    fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         self.resource["metadata"]["uid"].as_str().unwrap_or_default()
     }
 
@@ -98,7 +118,9 @@ impl<'a> Seen<'a> {
             topics: Vec::new(),
             problems: Vec::new(),
             missing: Vec::new(),
-            refused: None,
+            unread: Vec::new(),
+            refused: Vec::new(),
+            notes: Vec::new(),
             unknown: unknown_fields(self.resource),
             setup: None,
             paused: self.resource["metadata"]["annotations"][PAUSED] == "true",
@@ -114,65 +136,74 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Brings the children of `resource` to what it says, and its status to what is so. `now` is a time in RFC 3339.
-/// `cache` has to know the objects that are there; what is written is put into it.
+/// Brings the children of `resource` to what it says, and its status to what is so. What a person should hear of is
+/// put into `news`, in its order, also when it fails.
 ///
 /// # Errors
-/// When the API does not answer: to be tried again. What is wrong with the resource is told in its status.
-pub async fn reconcile(
-    api: &Kubernetes,
-    cache: &Cache,
-    settings: &Settings,
-    resource: &Value,
-    now: &str,
-) -> Result<Done, Error> {
-    let seen = Seen::of(resource, now);
-    let live = lives(cache, &seen.key);
+/// When the API does not answer: to be tried again. What is wrong with the resource, and what lasts, is told in its
+/// status.
+pub async fn reconcile(look: &Look<'_>, resource: &Value, news: &mut Vec<News>) -> Result<Done, Error> {
+    let seen = Seen::of(resource, look.now);
+    let live = lives(look.cache, &seen.key);
     let monitor = match PriceMonitor::deserialize(resource) {
         Ok(monitor) => monitor,
         Err(_) if seen.ending().is_some() => {
-            return let_go(api, &seen, left("the resource cannot be read")).await;
+            return let_go(look, &seen, left("the resource cannot be read"), news).await;
         }
         Err(error) => {
-            return report(api, &seen, &live, |facts| facts.problems = vec![error.to_string()]).await;
+            let problems = vec![error.to_string()];
+            return report(look.api, &seen, &live, news, |facts| facts.problems = problems).await;
         }
     };
     if seen.ending().is_some() {
-        return end(api, cache, settings, &seen, &monitor).await;
+        return end(look, &seen, &monitor, news).await;
     }
     if seen.facts(Observed(&live)).paused {
-        return report(api, &seen, &live, |facts| facts.setup = facts.observed.setup()).await;
+        return report(look.api, &seen, &live, news, |facts| facts.setup = facts.observed.setup()).await;
     }
-    let needed = references::needed(&monitor, &settings.defaults);
-    let reads: BTreeSet<(bool, String)> = needed.values().flatten().map(name_of).collect();
-    let found = dereference(api, seen.namespace(), &needed).await?;
-    let inputs = inputs(settings, &seen, &live, &found);
+    let needed = references::needed(&monitor, &look.settings.defaults);
+    (look.reads)(needed.values().flatten().map(name_of).collect());
+    let found = dereference(look.api, seen.namespace(), &needed).await?;
+    let inputs = inputs(look.settings, &seen, &live, &found);
     let built = match children(&monitor, &inputs) {
         Ok(built) => built,
         Err(problems) => {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            let told = report(api, &seen, &live, |facts| {
-                (facts.problems, facts.missing, facts.setup) =
-                    (problems, found.missing, facts.observed.setup());
+            let told = report(look.api, &seen, &live, news, |facts| {
+                (facts.problems, facts.setup) = (problems, facts.observed.setup());
+                (facts.missing, facts.unread) = (found.missing, found.unread);
             });
-            return Ok(Done { reads, ..told.await? });
+            return Ok(Done { failure: found.failure, ..told.await? });
         }
     };
-    finalize(api, &seen, &monitor).await?;
-    let (mut news, refused) = execute(api, cache, settings, &seen, &built).await?;
+    let mut outcome = Outcome::default();
+    outcome.take(finalize(look.api, &seen, &monitor).await);
+    execute(look, &seen, &built, &mut outcome, news).await;
+    let failure = outcome.failure.take().or(found.failure);
+    match failure {
+        // It would not take the status either, wants to be left alone, or will have done better in a moment.
+        Some(error @ (Error::NotLeading | Error::Busy(..))) => return Err(error),
+        Some(error) if !look.again => return Err(error),
+        _ => {}
+    }
     let setup = built.list.iter().find(|child| child.kind() == "Job").map(|child| child.name().to_owned());
-    let running = inputs.running_image.clone().filter(|running| *running != settings.worker_image);
-    let newer = running.filter(|_| monitor.spec.image.is_none()).map(|_| settings.worker_image.clone());
-    let done = report(api, &seen, &lives(cache, &seen.key), |facts| {
+    let running = inputs.running_image.clone().filter(|running| *running != look.settings.worker_image);
+    let newer = running.filter(|_| monitor.spec.image.is_none()).map(|_| look.settings.worker_image.clone());
+    let live = lives(look.cache, &seen.key);
+    let told = report(look.api, &seen, &live, news, |facts| {
         facts.sources = monitor.spec.sources.iter().map(|source| source.name.clone()).collect();
         facts.topics = topics(&monitor, seen.namespace());
-        (facts.missing, facts.refused) = (found.missing, refused);
+        (facts.missing, facts.unread, facts.refused) = (found.missing, found.unread, outcome.refused);
+        facts.notes = built.notes.iter().map(ToString::to_string).collect();
         (facts.setup, facts.newer_image) = (setup, newer);
         facts.image = Some(built.image.clone());
-    })
-    .await?;
-    news.extend(done.news);
-    Ok(Done { news, reads, ..done })
+    });
+    match (told.await, failure) {
+        (Ok(done), failure) => Ok(Done { failure, ..done }),
+        // Why it was not asked for the rest tells more.
+        (Err(Error::Away(_) | Error::Failed(_)), Some(failure)) => Err(failure),
+        (Err(error), _) => Err(error),
+    }
 }
 
 pub(crate) fn lives(cache: &Cache, monitor: &Key) -> Vec<Live> {
@@ -196,6 +227,7 @@ pub(crate) fn inputs(settings: &Settings, seen: &Seen<'_>, live: &[Live], found:
         epoch: seen.epoch(),
         replicas: observed.replicas(),
         apis: settings.apis,
+        optional_keys: found.optional.clone(),
         deleting: false,
     }
 }
@@ -221,137 +253,12 @@ fn topics(monitor: &PriceMonitor, namespace: &str) -> Vec<String> {
     ]
 }
 
-/// Writes what is to be written. Tells what the cluster did not take: the others are written all the same.
-pub(crate) async fn execute(
-    api: &Kubernetes,
-    cache: &Cache,
-    settings: &Settings,
-    seen: &Seen<'_>,
-    built: &Children,
-) -> Result<(Vec<News>, Option<String>), Error> {
-    let there: Vec<Entry> = cache.of(&seen.key);
-    let plan = plan(built, &there, seen.uid(), seen.ending().is_some());
-    let writer = Writer { api, cache, kinds: kinds::of(settings.apis), seen };
-    let (mut changed, mut refused, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    let mut apply = plan.apply;
-    for wanted in plan.compare {
-        if !writer.is_so(&wanted).await? {
-            apply.push(wanted);
-        }
-    }
-    for wanted in &apply {
-        match writer.apply(wanted).await {
-            Ok(what) => changed.push(what),
-            Err(Error::Refused(why)) => refused.push(why),
-            Err(other) => return Err(other),
-        }
-    }
-    for live in plan.prune {
-        // At the end of a monitor an object is gone when its pods are.
-        let with_pods = seen.ending().is_some();
-        match api.delete(seen.namespace(), live, with_pods).await {
-            Ok(()) => {
-                if !with_pods {
-                    cache.remove(&seen.key, live.kind, &live.name, live.version);
-                }
-                gone.push(format!("{} {}", live.kind.kind, live.name));
-            }
-            Err(Error::Refused(why)) => refused.push(why),
-            Err(other) => return Err(other),
-        }
-    }
-    let mut news = Vec::new();
-    if !changed.is_empty() {
-        news.push(News::of(false, "Applied", changed.join(", ")));
-    }
-    if !gone.is_empty() {
-        news.push(News::of(false, "Pruned", gone.join(", ")));
-    }
-    Ok((news, (!refused.is_empty()).then(|| refused.join("; "))))
-}
-
-struct Writer<'a> {
-    api: &'a Kubernetes,
-    cache: &'a Cache,
-    kinds: Vec<Kind>,
-    seen: &'a Seen<'a>,
-}
-
-impl Writer<'_> {
-    fn kind(&self, object: &Value) -> Result<Kind, Error> {
-        let known = self.kinds.iter().copied().find(|kind| kind.has(object));
-        known.ok_or_else(|| Error::Refused(format!("the kind {} is not known", object["kind"])))
-    }
-
-    /// Whether the object in the cluster is as it is wanted.
-    async fn is_so(&self, wanted: &Value) -> Result<bool, Error> {
-        let kind = self.kind(wanted)?;
-        let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-        let there = self.api.get(self.seen.namespace(), kind, name).await?;
-        let there = there.filter(|there| contains(there, wanted));
-        if let Some(there) = &there {
-            self.cache.put(self.seen.key.clone(), Live::of(kind, there), true);
-        }
-        Ok(there.is_some())
-    }
-
-    /// Applies an object. What the server made of it counts as what is wanted until somebody changes it.
-    async fn apply(&self, wanted: &Value) -> Result<String, Error> {
-        let kind = self.kind(wanted)?;
-        let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-        let there = self.cache.of(&self.seen.key);
-        let there = there.iter().find(|entry| entry.live.is(kind.kind, name));
-        let ours = there.is_some_and(|entry| entry.live.owner.as_deref() == Some(self.seen.uid()));
-        let stored = if ours {
-            if kind.kind == "Deployment" && wanted["spec"]["replicas"].is_null() {
-                self.api.let_go_of_replicas(self.seen.namespace(), kind, name).await?;
-            }
-            self.api.apply(kind, wanted, true).await?
-        } else {
-            self.apply_over(kind, name, wanted).await?
-        };
-        let stored = stored.ok_or_else(|| Error::Refused(foreign(kind, name)))?;
-        self.cache.put(self.seen.key.clone(), Live::of(kind, &stored), true);
-        Ok(format!("{} {name}", kind.kind))
-    }
-
-    /// Applies an object that is not known to be there. One that is there all the same is taken over where it is the
-    /// monitor's own, or was its predecessor's of the same name; else there is none.
-    async fn apply_over(&self, kind: Kind, name: &str, wanted: &Value) -> Result<Option<Value>, Error> {
-        match self.api.get(self.seen.namespace(), kind, name).await? {
-            None => self.api.apply(kind, wanted, false).await,
-            Some(there) if self.is_own(&there) => self.api.apply(kind, wanted, true).await,
-            Some(_) => Ok(None),
-        }
-    }
-
-    fn is_own(&self, there: &Value) -> bool {
-        let metadata = &there["metadata"];
-        let owners: Vec<&Value> = metadata["ownerReferences"].as_array().into_iter().flatten().collect();
-        let controller = owners.iter().find(|owner| owner["controller"] == true);
-        match controller {
-            Some(owner) => {
-                owner["uid"] == self.seen.uid()
-                    || owner["kind"] == MONITOR.kind && owner["name"] == *self.seen.key.1
-            }
-            // Somebody took its owner, or it has none because it holds data.
-            None => metadata["annotations"][APPLIED].is_string(),
-        }
-    }
-}
-
-fn foreign(kind: Kind, name: &str) -> String {
-    format!(
-        "the {} `{name}` is there and does not belong to this monitor: delete it, or give the monitor another name",
-        kind.kind
-    )
-}
-
 /// Writes the status where it has changed, and tells when the monitor became well or ill.
 async fn report(
     api: &Kubernetes,
     seen: &Seen<'_>,
     live: &[Live],
+    news: &mut Vec<News>,
     add: impl FnOnce(&mut Facts<'_>),
 ) -> Result<Done, Error> {
     let mut facts = seen.facts(Observed(live));
@@ -360,18 +267,21 @@ async fn report(
     if status != seen.before {
         api.set_status(seen.namespace(), &seen.key.1, &status).await?;
     }
-    let ready = |status: &PriceMonitorStatus| {
-        let ready = status.conditions.iter().find(|one| one.kind == "Ready");
-        ready.map(|ready| (ready.status == "True", ready.reason.clone(), ready.message.clone()))
+    let of = |status: &PriceMonitorStatus, kind: &str| {
+        status.conditions.iter().find(|one| one.kind == kind).cloned()
     };
-    let (before, after) = (ready(&seen.before), ready(&status));
-    let mut news = Vec::new();
-    if let Some((well, reason, message)) = after
-        && before.is_none_or(|(_, known, _)| known != reason)
+    if let Some(ready) = of(&status, "Ready")
+        && of(&seen.before, "Ready").is_none_or(|before| before.reason != ready.reason)
     {
         // What passes by itself is no trouble.
         let passes = ["SetupNotStarted", "SetupRunning", "WorkersNotReady", "RollingOut", "Suspended"];
-        news.push(News::of(!well && !passes.contains(&reason.as_str()), &reason, message));
+        let trouble = ready.status != "True" && !passes.contains(&ready.reason.as_str());
+        news.push(News::of(trouble, &ready.reason, ready.message));
     }
-    Ok(Done { status, news, ..Done::default() })
+    let notes = facts.notes.join("; ");
+    let known = of(&seen.before, "Degraded").is_some_and(|before| before.message.ends_with(&notes));
+    if !notes.is_empty() && !known {
+        news.push(News::of(true, "WithoutEffect", notes));
+    }
+    Ok(Done { status, ..Done::default() })
 }

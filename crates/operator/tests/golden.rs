@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pricemonitor_config::spec::{ObjectRef, PostgresSpec, ResourcesSpec};
+use pricemonitor_config::spec::{AuthenticationKind, ObjectRef, PostgresSpec, ResourcesSpec};
 use pricemonitor_config::{PriceMonitor, load, read};
 use pricemonitor_operator::inputs::{Apis, Running};
 use pricemonitor_operator::kinds::CONFIG_MAP;
@@ -97,6 +97,23 @@ fn each_manifest_leads_to_the_children_that_are_written_down() {
         let out = here(&format!("tests/golden/{name}.children.yaml"));
         same(&out, &text(&built(&monitor(manifest), &inputs)));
     }
+}
+
+#[test]
+fn keda_is_given_the_names_of_a_certificate_by_which_the_workers_find_it() {
+    let mut monitor = monitor("tests/golden/everything.yaml");
+    let login = monitor.spec.kafka.as_mut().and_then(|kafka| kafka.authentication.as_mut()).unwrap();
+    login.kind = AuthenticationKind::Tls;
+    let names = |there: &[&str]| {
+        let optional_keys = there.iter().map(|key| ("kafka-user".to_owned(), (*key).to_owned())).collect();
+        let children = built(&monitor, &Inputs { optional_keys, ..inputs() });
+        let all = children.list.iter().find(|child| child.kind() == "TriggerAuthentication").unwrap();
+        let all = all.object["spec"]["secretTargetRef"].as_array().unwrap();
+        all.iter().map(|one| one["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[]), ["tls.crt", "tls.key"]);
+    assert_eq!(names(&["user.crt", "user.key"]), ["user.crt", "user.key"]);
+    assert_eq!(names(&["tls.crt", "tls.key", "user.crt", "user.key"]), ["tls.crt", "tls.key"]);
 }
 
 #[test]

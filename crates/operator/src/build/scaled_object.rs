@@ -18,7 +18,7 @@ pub fn build(context: &Context<'_>, role: Role) -> Vec<Value> {
     };
     let kafka = context.monitor.spec.kafka.clone().unwrap_or_default();
     let name = context.name(role.name());
-    let parameters = parameters(&kafka);
+    let parameters = parameters(context, &kafka);
     let mut trigger = json!({"type": "kafka", "metadata": metadata(context, role, &kafka, target)});
     if !parameters.is_empty() {
         trigger["authenticationRef"] = json!({"name": name});
@@ -75,13 +75,21 @@ fn metadata(context: &Context<'_>, role: Role, kafka: &KafkaSpec, target: u32) -
 }
 
 /// Where KEDA has what is secret: the same Secrets and ConfigMaps that the workers read.
-fn parameters(kafka: &KafkaSpec) -> Map<String, Value> {
+fn parameters(context: &Context<'_>, kafka: &KafkaSpec) -> Map<String, Value> {
     let (mut secrets, mut maps) = (Vec::new(), Vec::new());
     let from =
         |parameter: &str, name: &str, key: &str| json!({"parameter": parameter, "name": name, "key": key});
     if let Some(login) = &kafka.authentication {
         let pairs = match login.kind {
-            AuthenticationKind::Tls => [("cert", "tls.crt"), ("key", "tls.key")],
+            AuthenticationKind::Tls => {
+                // As the workers do: each under its other name where the first is not there.
+                let there = |key: &str| {
+                    let key = (login.secret_ref.name.clone(), key.to_owned());
+                    context.inputs.optional_keys.contains(&key)
+                };
+                let name = |first, other| if !there(first) && there(other) { other } else { first };
+                [("cert", name("tls.crt", "user.crt")), ("key", name("tls.key", "user.key"))]
+            }
             _ => [("username", "username"), ("password", "password")],
         };
         secrets.extend(pairs.map(|(parameter, key)| from(parameter, &login.secret_ref.name, key)));
