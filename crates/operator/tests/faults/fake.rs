@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::request::{Asked, Fault, Path, Place, path, place, query, verb};
+use crate::request::{Asked, Fault, Path, Place, REST, path, place, query, verb};
 
 type Faults = Arc<dyn Fn(&Asked) -> Fault + Send + Sync>;
 
@@ -87,6 +87,17 @@ impl Fake {
         store.objects.keys().filter(|place| place.1 == resource).map(|place| place.3.clone()).collect()
     }
 
+    /// Objects of a resource.
+    pub(crate) fn all(&self, resource: &str) -> Vec<Value> {
+        let store = lock(&self.store);
+        store
+            .objects
+            .iter()
+            .filter(|(place, _)| place.1 == resource)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
     /// Makes an object what it is to be; none deletes it.
     pub(crate) fn put(
         &self,
@@ -152,7 +163,7 @@ impl Fake {
         let lease = self.get("coordination.k8s.io", "leases", "system", "lease").unwrap_or_default();
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned();
         if holder != format!("replica-{}", asked.door) {
-            let Asked { door, verb, resource, name } = asked;
+            let Asked { door, verb, resource, name, .. } = asked;
             let trespass = format!("{door}: {verb} {resource} {name} while `{holder}` holds the Lease");
             lock(&self.trespasses).push(trespass);
         }
@@ -160,16 +171,22 @@ impl Fake {
 }
 
 fn failure(code: u16) -> Response {
+    let status = StatusCode::from_u16(code).unwrap();
+    let rest = [("retry-after", REST.as_secs().to_string())];
+    if code == 429 {
+        // As servers do that guard themselves.
+        return (status, rest, "Too many requests, please try again later.").into_response();
+    }
     let reason = match code {
+        403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
-        429 => "TooManyRequests",
         _ => "InternalError",
     };
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-                        "message": format!("the fake says {code}"), "reason": reason});
-    let code = StatusCode::from_u16(code).unwrap();
-    (code, [("retry-after", "1"), ("content-type", "application/json")], status.to_string()).into_response()
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+                      "message": format!("the fake says {code}"), "reason": reason});
+    let body = (status, [("content-type", "application/json")], body.to_string());
+    if code == 503 { (rest, body).into_response() } else { body.into_response() }
 }
 
 fn found(code: u16, object: &Value) -> Response {
@@ -187,7 +204,8 @@ async fn answer(
     let at = path(&uri);
     let verb = verb(&method, &headers, &at, &uri);
     let resource = if at.sub.is_empty() { at.place.1.clone() } else { format!("{}/{}", at.place.1, at.sub) };
-    let asked = Asked { door, verb, resource, name: at.place.3.clone() };
+    let namespace = at.place.2.clone();
+    let asked = Asked { door, verb, resource, namespace, name: at.place.3.clone(), at: Instant::now() };
     lock(&fake.asked).push(asked.clone());
     let faults = lock(&fake.faults).clone();
     let fault = faults(&asked);
@@ -204,8 +222,10 @@ async fn answer(
         "watch" => fake.watch(&at, &uri, &headers, fault),
         _ => fake.one(verb, &at, &serde_json::from_slice(&body).unwrap_or_default()),
     };
-    if fault == Fault::LostAnswer {
-        std::future::pending::<()>().await;
+    match fault {
+        Fault::LostAnswer => std::future::pending::<()>().await,
+        Fault::Late(time) => tokio::time::sleep(time).await,
+        _ => {}
     }
     response
 }

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
 
 mod fake;
+mod lasting;
+mod replicas;
 mod request;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -33,27 +36,42 @@ const LONG: Duration = Duration::from_secs(30);
 struct Replica {
     stop: CancellationToken,
     task: JoinHandle<()>,
+    /// Where its metrics are.
+    port: u16,
 }
 
 impl Replica {
     async fn start(fake: &Fake, door: usize) -> Replica {
+        Replica::start_in(fake, door, &[]).await
+    }
+
+    async fn start_in(fake: &Fake, door: usize, namespaces: &[&str]) -> Replica {
+        let listener = http::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
         let mut config = Config::new(fake.door(door).await.parse().unwrap());
         config.default_retry = false;
         let operator = Operator {
             config,
             settings: Settings { worker_image: "pricemonitor:1".to_owned(), ..Settings::default() },
-            namespaces: Vec::new(),
+            namespaces: namespaces.iter().map(|one| (*one).to_owned()).collect(),
             election: Election {
                 namespace: "system".to_owned(),
                 name: "lease".to_owned(),
                 me: format!("replica-{door}"),
             },
-            listener: http::bind(([127, 0, 0, 1], 0).into()).await.unwrap(),
+            listener,
         };
         let stop = CancellationToken::new();
         let told = stop.clone();
         let task = tokio::spawn(async move { operator.run(told).await.unwrap() });
-        Replica { stop, task }
+        Replica { stop, task, port }
+    }
+
+    /// A metric; none when it has no such.
+    async fn metric(&self, name: &str, labels: &'static [&'static str]) -> Option<f64> {
+        let (port, name) = (self.port, format!("pricemonitor_operator_{name}"));
+        let text = tokio::task::spawn_blocking(move || pricemonitor_testkit::http::get(port, "/metrics"));
+        pricemonitor_testkit::http::metric(&text.await.unwrap().unwrap().body, &name, labels)
     }
 
     async fn end(self) {
@@ -71,16 +89,44 @@ fn monitor(number: usize) -> Value {
                  "storage": {"postgres": {"secretRef": {"name": "prices-app"}}}}})
 }
 
+/// The Secret that monitors read.
+fn secret(password: &str) -> Value {
+    let data = json!({"host": "eA==", "dbname": "eA==", "user": "eA==", "password": password});
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": data})
+}
+
 /// An API with monitors and the Secret that they read.
 fn shop() -> Fake {
     let fake = Fake::new();
-    let data = json!({"host": "eA==", "dbname": "eA==", "user": "eA==", "password": "eA=="});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "data": data});
-    fake.put("", "secrets", "shop", "prices-app", Some(secret));
+    fake.put("", "secrets", "shop", "prices-app", Some(secret("eA==")));
     for number in 0..MONITORS {
         fake.put("pricemonitor.dev", "pricemonitors", "shop", &format!("m{number}"), Some(monitor(number)));
     }
     fake
+}
+
+/// The same with one monitor.
+fn small_shop() -> Fake {
+    let fake = shop();
+    (1..MONITORS).for_each(|number| {
+        fake.put("pricemonitor.dev", "pricemonitors", "shop", &format!("m{number}"), None)
+    });
+    fake
+}
+
+/// A condition of a monitor: status, reason and message.
+fn condition(fake: &Fake, monitor: &str, kind: &str) -> (String, String, String) {
+    let monitor = fake.get("pricemonitor.dev", "pricemonitors", "shop", monitor).unwrap_or_default();
+    let all = monitor["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let one = all.into_iter().find(|one| one["type"] == kind).unwrap_or_default();
+    let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+/// Events: reasons and notes.
+fn events(fake: &Fake) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    fake.all("events").iter().map(|event| (text(&event["reason"]), text(&event["note"]))).collect()
 }
 
 async fn until(what: &str, within: Duration, is_so: impl Fn() -> bool) {
@@ -197,9 +243,13 @@ async fn an_api_that_fails_for_a_while_is_asked_less_and_less() {
         fake.put("apps", "deployments", "shop", &format!("m{number}-storage"), None);
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let tried = fake.asked().iter().skip(before).filter(|one| one.verb == "apply").count();
+    let asked: Vec<Asked> = fake.asked().into_iter().skip(before).filter(|one| one.verb == "apply").collect();
+    // That it fails is told, too, from the second time on.
+    let told = asked.iter().filter(|one| one.resource == "pricemonitors/status").count();
+    let tried = asked.len() - told;
     // Within 10 s: at once, and after 1, 2 and 4 s.
     assert!((MONITORS * 2..=MONITORS * 5).contains(&tried), "{tried}");
+    assert!((MONITORS..=MONITORS * 4).contains(&told), "{told}");
     fake.go_well();
     converge(&fake).await;
     replica.end().await;

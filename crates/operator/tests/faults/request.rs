@@ -1,6 +1,6 @@
 //! A request, taken apart.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, Uri};
 
@@ -13,7 +13,10 @@ pub(crate) struct Asked {
     pub(crate) verb: &'static str,
     /// Such as `deployments` or `pricemonitors/status`.
     pub(crate) resource: String,
+    pub(crate) namespace: String,
     pub(crate) name: String,
+    /// When.
+    pub(crate) at: Instant,
 }
 
 impl Asked {
@@ -22,14 +25,19 @@ impl Asked {
     }
 }
 
+/// `Retry-After` of those who are asked too much.
+pub(crate) const REST: Duration = Duration::from_secs(2);
+
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Nothing is done, and that is the answer; with `Retry-After: 1` for 429.
+    /// Nothing is done, and that is the answer; 429 and 503 want [`REST`].
     Status(u16),
-    /// The answer comes late.
+    /// It is done late, and so the answer comes.
     Slow(Duration),
+    /// It is done, and the answer comes late.
+    Late(Duration),
     /// Nothing is done, and no answer comes.
     Hang,
     /// It is done, and no answer comes.
