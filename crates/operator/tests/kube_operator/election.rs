@@ -60,9 +60,29 @@ fn another_replica_follows_at_once_when_the_leader_is_told_to_stop() {
     let since = Instant::now();
     first.end();
     until_leads(&second, Duration::from_secs(3));
-    println!("handed over {:?} after SIGTERM", since.elapsed());
+    let took = since.elapsed();
+    println!("handed over {took:?} after SIGTERM");
+    assert!(took <= Duration::from_secs(3), "{took:?}");
     admin().apply_all(&[monitor("handover", "n", &json!({}))]).unwrap();
     settle("handover", "n");
+    second.end();
+}
+
+#[test]
+fn another_replica_follows_at_once_also_amid_the_work() {
+    let (first, second) = two("amid");
+    let many: Vec<_> = (0..100).map(|number| monitor("amid", &format!("m{number}"), &json!({}))).collect();
+    admin().apply_all(&many).unwrap();
+    wait::until("it to be at work", SOON, || writes("amid", "one") > 50).unwrap();
+    let since = Instant::now();
+    first.end();
+    until_leads(&second, Duration::from_secs(3));
+    let took = since.elapsed();
+    println!("handed over {took:?} after SIGTERM");
+    assert!(took <= Duration::from_secs(3), "{took:?}");
+    let left = admin().get(&["pm", "--namespace=amid"]).unwrap();
+    let left = left["items"].as_array().unwrap().iter().filter(|one| one["status"].is_null()).count();
+    assert!(left > 0, "it had nothing to do any more");
     second.end();
 }
 

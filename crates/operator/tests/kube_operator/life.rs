@@ -30,9 +30,15 @@ fn a_monitor_becomes_its_children_and_a_new_operator_writes_nothing() {
     let setting = Setting::new("once");
     give_secrets("once");
     let first = setting.start();
-    admin()
-        .apply_all(&[monitor("once", "m", &json!({"workers": {"dashboard": {"enabled": true}}}))])
-        .unwrap();
+    // Quantities that the API stores in another way.
+    let resources = json!({"requests": {"cpu": "1000m", "memory": "0.5Gi"}, "limits": {"memory": "1024Mi"}});
+    let wanted = json!({
+        "workers": {"dashboard": {"enabled": true}, "storage": {"resources": resources},
+                    "alert": {"autoscaling": {"maxReplicas": 2}}},
+        "storage": {"postgres": {"secretRef": {"name": "prices-app"}},
+                    "csv": {"path": "out/prices.csv", "volume": {"size": "0.5Gi"}}},
+    });
+    admin().apply_all(&[monitor("once", "m", &wanted)]).unwrap();
     let there = settle("once", "m");
     let names: Vec<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
     for wanted in
@@ -91,6 +97,76 @@ fn what_somebody_changes_or_deletes_is_put_right() {
     wait::until("everything to be put right", SOON, healed)
         .unwrap_or_else(|error| panic!("{error}: {}", operator.process.output().all()));
     operator.end();
+}
+
+#[test]
+fn what_somebody_adds_to_a_pod_template_goes_and_a_restart_that_was_asked_for_stays() {
+    let setting = Setting::new("added");
+    give_secrets("added");
+    let operator = setting.start();
+    admin().apply_all(&[monitor("added", "m", &json!({}))]).unwrap();
+    settle("added", "m");
+    let deployment = |role: &str| get("added", "deployment", &format!("m-{role}"));
+    let template = |role: &str| deployment(role)["spec"]["template"].clone();
+    let before: Vec<Value> = ["producer", "processor", "storage", "alert"].map(template).into();
+
+    admin().run(&["set", "env", "deployment/m-storage", "X=1", "--namespace=added"], None).unwrap();
+    admin().run(&["rollout", "restart", "deployment/m-producer", "--namespace=added"], None).unwrap();
+    let asked = json!({"metadata": {"annotations": {"theirs": "x"}, "labels": {"theirs": "x"}},
+                       "spec": {"dnsPolicy": "Default", "nodeSelector": {"theirs": "x"}}});
+    patch("added", "deployment", "m-alert", &json!({"spec": {"template": asked}}));
+    let side = json!([{"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "side", "image": "x"}},
+                      {"op": "add", "path": "/metadata/labels/theirs", "value": "x"}]);
+    let side =
+        ["patch", "deployment", "m-processor", "--namespace=added", "--type=json", "-p", &side.to_string()];
+    admin().run(&side, None).unwrap();
+    let healed = || ["processor", "storage", "alert"].map(template)[..] == before[1..];
+    wait::until("what was added to go", SOON, healed).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {:#} {}",
+            json!(["processor", "storage", "alert"].map(template)),
+            operator.process.output().all()
+        )
+    });
+    assert!(template("producer")["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"].is_string());
+    assert_eq!(
+        deployment("processor")["metadata"]["labels"]["theirs"],
+        "x",
+        "what is not in the template stays"
+    );
+
+    // A port more: it is left there, is no reason to write for ever, and nothing is told that was not done.
+    let told = || applied("added").into_iter().filter(|note| note.contains("Service m-metrics")).count();
+    let before = told();
+    let ports = json!([{"op": "add", "path": "/spec/ports/-", "value": {"name": "theirs", "port": 1}}]);
+    let ports =
+        ["patch", "service", "m-metrics", "--namespace=added", "--type=json", "-p", &ports.to_string()];
+    admin().run(&ports, None).unwrap();
+    let tried = || writes("added").iter().filter(|one| one.contains("services m-metrics")).count() > 1;
+    wait::until("it to be looked at", SOON, tried).unwrap();
+    let there = settle("added", "m");
+    assert_eq!(told(), before);
+    let written = writes("added").len();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(writes("added").len(), written, "it writes again and again");
+    operator.end();
+
+    let operator = setting.start();
+    operator.wait_to_lead();
+    let looked = || operator.metric("pricemonitor_operator_reconciles_total", &["result=\"ok\""]) > 0.0;
+    wait::until("it to look at the monitor", SOON, looked).unwrap();
+    assert_eq!(settle("added", "m"), there);
+    let deployments: Vec<_> =
+        writes("added").into_iter().skip(written).filter(|one| one.contains("deployments")).collect();
+    assert_eq!(deployments, [""; 0], "an operator that starts anew wrote");
+    operator.end();
+}
+
+/// Notes of the Events that say what was written.
+fn applied(namespace: &str) -> Vec<String> {
+    let all = admin().get(&["events.events.k8s.io", "--namespace", namespace]).unwrap();
+    let applied = all["items"].as_array().unwrap().iter().filter(|one| one["reason"] == "Applied");
+    applied.map(|one| one["note"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -210,18 +286,20 @@ fn an_operator_with_a_newer_image_rolls_nothing() {
     new.end();
 }
 
-/// Lets Deployments go that wait for their pods to go, as the garbage collector does.
+/// Lets go what waits for its pods to go, as the garbage collector does: Deployments, and the Job that makes topics.
 fn end_of_pods(namespace: &str) {
-    let all = admin().get(&["deployments", "--namespace", namespace]).unwrap();
-    for one in all["items"].as_array().unwrap() {
-        if one["metadata"]["deletionTimestamp"].is_string() {
-            let jobs = children(namespace, "m");
-            assert!(
-                jobs.iter().all(|(name, _)| !name.starts_with("Job m-teardown")),
-                "pods go first: {jobs:?}"
-            );
-            let name = one["metadata"]["name"].as_str().unwrap();
-            patch(namespace, "deployment", name, &json!({"metadata": {"finalizers": null}}));
+    for kind in ["deployment", "job"] {
+        let all = admin().get(&[kind, "--namespace", namespace]).unwrap();
+        for one in all["items"].as_array().unwrap() {
+            if one["metadata"]["deletionTimestamp"].is_string() {
+                let jobs = children(namespace, "m");
+                assert!(
+                    jobs.iter().all(|(name, _)| !name.starts_with("Job m-teardown")),
+                    "pods go first: {jobs:?}"
+                );
+                let name = one["metadata"]["name"].as_str().unwrap();
+                patch(namespace, kind, name, &json!({"metadata": {"finalizers": null}}));
+            }
         }
     }
 }
@@ -236,8 +314,10 @@ fn end_of_teardown(operator: &Operator, namespace: &str, kind: &str) {
     })
     .unwrap_or_else(|error| panic!("{error}: {}", operator.process.output().all()));
     assert!(
-        children(namespace, "m").iter().all(|(name, _)| !name.starts_with("Deployment")),
-        "workers go first"
+        children(namespace, "m")
+            .iter()
+            .all(|(name, _)| !name.starts_with("Deployment") && !name.starts_with("Job m-setup")),
+        "workers go first, and what may still make topics"
     );
     let now = "2026-01-01T00:00:00Z";
     let before = if kind == "Complete" { "SuccessCriteriaMet" } else { "FailureTarget" };
@@ -301,7 +381,8 @@ fn a_list_of_namespaces_is_looked_after_and_no_other() {
     }
     let setting = Setting { watch: vec!["several", "several-2"], ..Setting::new("several") };
     setting.prepare();
-    let operator = setting.start();
+    // One is named twice.
+    let operator = Setting { watch: vec!["several", "several-2", "several"], ..setting }.start();
     settle("several", "m");
     settle("several-2", "m");
     assert!(children("several-3", "m").is_empty());

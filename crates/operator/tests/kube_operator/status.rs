@@ -78,15 +78,19 @@ fn a_spec_that_is_wrong_changes_no_worker_and_stops_no_other_monitor() {
     admin().apply_all(&[monitor("wrong", "m", &json!({}))]).unwrap();
     let there = settle("wrong", "m");
     // The schema takes it, the validation does not: two kinds of wrongness at once.
-    let rules = json!([{"name": "ten", "drop": {"percent": 10}, "match": {"(": "x"}}]);
-    let wrong = json!({"spec": {"rules": [{"name": "ten", "drop": {"percent": 10}, "notify": ["nobody"]}]}});
-    let _ = rules;
+    let rule =
+        |name: &str, part: &str, value: Value| json!({"name": name, "drop": {"percent": 10}, part: value});
+    let rules =
+        [rule("ten", "notify", json!(["nobody"])), rule("other", "match", json!({"source": "nowhere"}))];
+    let wrong = json!({"spec": {"rules": rules}});
     let patch = ["patch", "pm", "m", "-n", "wrong", "--type=merge", "-p", &wrong.to_string()];
     admin().run(&patch, None).unwrap();
     wait_for("wrong", "m", "Ready", "InvalidSpec");
     let (status, _, message) = condition("wrong", "m", "Ready");
     assert_eq!(status, "False");
-    assert!(message.contains("spec.rules[0].notify"), "{message}");
+    for path in ["spec.rules[0].notify", "spec.rules[1].match.source"] {
+        assert!(message.contains(path), "{path}: {message}");
+    }
     assert_eq!(settle("wrong", "m"), there);
     let status = get("wrong", "pm", "m")["status"].clone();
     assert_eq!(status["observedGeneration"], 2);
