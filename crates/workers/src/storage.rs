@@ -26,7 +26,7 @@ fn rows<'a>(admission: &Admission, batch: &Batch<'a>) -> Result<Vec<Row<'a>>> {
             Ok(Admitted::Observation(observation)) => rows.push(Row { record: *record, observation }),
             Ok(Admitted::Tick(_) | Admitted::Foreign) | Err(Rejection::Dead { .. }) => {}
             Err(newer @ Rejection::Newer(_)) => {
-                let Position { incarnation, next_offset } = reached;
+                let (incarnation, partition) = (batch.incarnation, batch.partition);
                 let at = Coordinates { incarnation, partition, offset: record.offset };
                 return Err(Error::TooNew { offset: at.offset, why: format!("{at}: {newer}") });
             }
@@ -83,7 +83,7 @@ impl HistorySink {
             return Err(Error::Worker(format!("partition {partition} was never claimed")));
         };
         let (began, timer) = (Instant::now(), self.metrics.write_seconds("history").start_timer());
-        let (incarnation, partition) = (batch.incarnation, batch.partition);
+        let Position { incarnation, next_offset } = reached;
         let writer = &mut self.writer;
         let write = self.database.write_history(writer, claim, incarnation, partition, rows, next_offset);
         let written = self.runtime.block_on(write);
