@@ -38,6 +38,7 @@ fn everything(args: &RunArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &R
         secrets_dir: args.secrets.secrets_dir.clone(),
         data_dir: args.data.data_dir.clone(),
         instance,
+        skip_deleted: args.skip_deleted,
         witness: Witness::none(),
     };
     let mut host = Host::new(runtime, given)?;
@@ -141,7 +142,7 @@ fn open(role: Role, plans: Vec<Planned>, shared: &Shared, stop: &Stop) -> Result
             },
         };
         let Some(cluster) = cluster.filter(|_| role != Role::Dashboard) else { continue };
-        let log = connect::kafka(&waiting, &cluster, &loaded.monitor, &shared.metrics)?;
+        let log = connect::kafka(&waiting, &cluster, &loaded.monitor, shared)?;
         let Some(log) = log else { return Ok(None) };
         if let Some(database) = database.as_ref().filter(|_| matches!(role, Role::Storage | Role::Alert)) {
             let (runtime, monitor) = (&shared.runtime, &loaded.monitor);

@@ -11,7 +11,7 @@ use conformance::workers::{Counter, Notes, all, fold_all, sink_until, values};
 use conformance::{append, lag, member, producer, record, until};
 use futures::executor::block_on;
 use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options, Setup, setup};
-use pricemonitor_eventlog::{Ends, EventLog, Layout, Stop, Topic, Write};
+use pricemonitor_eventlog::{Ends, Error, EventLog, Layout, Stop, Topic, Write};
 use pricemonitor_model::MonitorId;
 use pricemonitor_testkit::kafka;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -23,14 +23,18 @@ static BROKER: LazyLock<kafka::Kafka> =
     LazyLock::new(|| kafka::Kafka::start(&kafka::Options::default()).unwrap());
 const SOON: Duration = Duration::from_secs(10);
 
-fn fresh(name: &str) -> KafkaLog {
+fn open(name: &str, skip_deleted: bool) -> KafkaLog {
     // What the engine says explains a test that fails.
     let _ = tracing_subscriber::fmt().with_env_filter("pricemonitor=debug").with_ansi(false).try_init();
     let connection = Connection { bootstrap_servers: BROKER.bootstrap(), properties: Default::default() };
     let (id, layout) = (MonitorId::new(None, name), Layout { partitions: 2, ..Layout::default() });
     setup(&connection, &id, &layout, &Setup::default()).unwrap();
-    let options = Options { group_prefix: format!("{id}."), ..Options::default() };
+    let options = Options { group_prefix: format!("{id}."), skip_deleted, ..Options::default() };
     KafkaLog::open(&connection, &id, &layout, options).unwrap()
+}
+
+fn fresh(name: &str) -> KafkaLog {
+    open(name, false)
 }
 
 fn in_each(value: &str) -> Vec<Write> {
@@ -72,6 +76,35 @@ fn readers_that_had_read_everything_go_on_when_all_of_it_was_deleted_meanwhile()
     sink_until(&log, &sink, Topic::Raw, &mut notes, "more is read", || seen.lock().unwrap().len() == 6)
         .unwrap();
     assert_eq!(values(&seen.lock().unwrap(), "k1"), ["1", "2", "3"]);
+}
+
+#[test]
+fn who_missed_deleted_records_ends_with_the_remedy_and_goes_on_behind_them_when_told_to() {
+    let log = fresh("missed");
+    let (mut door, fold, sink) = (producer(&log), member("fold", "one"), member("sink", "one"));
+    append(&mut door, &in_each("1"));
+    fold_all(&log, &fold, &mut Counter::default());
+    let mut notes = Notes::default();
+    let seen = notes.seen.clone();
+    sink_until(&log, &sink, Topic::Raw, &mut notes, "one is read", || seen.lock().unwrap().len() == 2)
+        .unwrap();
+    append(&mut door, &in_each("2"));
+    delete_everything(&log, Topic::Raw);
+    append(&mut door, &in_each("3"));
+    let ends = [
+        log.fold(&fold, &mut Counter::default(), &Stop::new()),
+        log.sink(&sink, Topic::Raw, &mut notes, &Stop::new()),
+    ];
+    for end in ends {
+        let told = matches!(&end, Err(Error::Position(why)) if why.contains("--skip-deleted"));
+        assert!(told, "{end:?}");
+    }
+    let log = open("missed", true);
+    fold_all(&log, &fold, &mut Counter::default());
+    assert_eq!(values(&all(&log, Topic::Processed), "k0"), ["1#1", "3#2"], "the state is as it was");
+    sink_until(&log, &sink, Topic::Raw, &mut notes, "three is read", || seen.lock().unwrap().len() == 4)
+        .unwrap();
+    assert_eq!(values(&seen.lock().unwrap(), "k1"), ["1", "3"]);
 }
 
 #[test]

@@ -129,6 +129,10 @@ pub(crate) struct RunArgs {
     /// once; never the same for two at a time. Default: host name and port
     #[arg(long, value_name = "NAME", env = "PRICEMONITOR_INSTANCE")]
     pub(crate) instance: Option<String>,
+    /// Go on behind records that retention deleted before this worker had read them: they are lost to it. Without this it
+    /// ends and says so. Changes nothing where nothing was missed
+    #[arg(long, env = "PRICEMONITOR_SKIP_DELETED")]
+    pub(crate) skip_deleted: bool,
     #[command(flatten)]
     pub(crate) page: PageArgs,
     /// How the log speaks

@@ -8,9 +8,10 @@ use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options};
 use pricemonitor_eventlog::{Layout, Log, Stop};
 use pricemonitor_store::{Database, Error, postgres};
 use pricemonitor_workers::health::Part;
-use pricemonitor_workers::{Health, Metrics, now};
+use pricemonitor_workers::{Health, now};
 use tokio::runtime::Handle;
 
+use super::Shared;
 use crate::exit::{Failure, Result};
 
 /// First wait before a server that did not answer is asked again.
@@ -81,13 +82,14 @@ pub(crate) fn kafka(
     waiting: &Waiting<'_>,
     connection: &Connection,
     monitor: &Monitor,
-    metrics: &Metrics,
+    shared: &Shared,
 ) -> Result<Option<Log>> {
     let part = Part::worker(monitor.id.as_str(), "kafka");
     waiting.until(&part, || {
         let options = Options {
             config_epoch: monitor.generation,
-            observer: Arc::new(metrics.monitor(monitor.id.as_str())),
+            observer: Arc::new(shared.metrics.monitor(monitor.id.as_str())),
+            skip_deleted: shared.skip_deleted,
             ..Options::default()
         };
         let opened = KafkaLog::open(connection, &monitor.id, &layout(monitor), options);

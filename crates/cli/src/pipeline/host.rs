@@ -33,6 +33,7 @@ pub(crate) struct Given {
     pub(crate) secrets_dir: Option<PathBuf>,
     pub(crate) data_dir: PathBuf,
     pub(crate) instance: String,
+    pub(crate) skip_deleted: bool,
     pub(crate) witness: Witness,
 }
 
@@ -75,6 +76,7 @@ impl<'r> Host<'r> {
             secrets_dir: given.secrets_dir,
             data_dir: given.data_dir,
             instance: given.instance,
+            skip_deleted: given.skip_deleted,
             health: Health::new(),
             metrics: Metrics::new().map_err(Failure::runtime)?,
             witness: given.witness,

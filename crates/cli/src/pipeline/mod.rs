@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) data_dir: PathBuf,
     /// Name of this process among its like, the same over its restarts.
     pub(crate) instance: String,
+    /// Whether a reader that missed deleted records goes on behind them; only a person can want that.
+    pub(crate) skip_deleted: bool,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
     /// Told of every change and alert.

@@ -71,7 +71,7 @@ impl Plan {
                     if setup::topics(&waiting, cluster, &one.monitor, false)?.is_none() {
                         return Ok(None);
                     }
-                    connect::kafka(&waiting, cluster, &one.monitor, &shared.metrics)?
+                    connect::kafka(&waiting, cluster, &one.monitor, shared)?
                 }
                 (None, None) => return Err(Failure::runtime("a monitor has no event log")),
             };

@@ -42,6 +42,7 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
         secrets_dir: args.secrets.secrets_dir.clone(),
         data_dir: args.data.data_dir.clone(),
         instance: if shared_log { host::instance(bound.address()) } else { INSTANCE.to_owned() },
+        skip_deleted: false,
         witness: witness.clone(),
     };
     let mut host = Host::new(runtime, given)?;

@@ -21,7 +21,7 @@ use crate::{
 /// Settings of the loops.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Records in a transaction or batch (5,000); under backlog up to twice as many.
+    /// Records in a transaction of a fold, and in a batch of a sink (5,000), which grows under backlog.
     pub batch_records: usize,
     /// How long a batch is collected at most (50 ms).
     pub linger: Duration,
@@ -30,6 +30,9 @@ pub struct Options {
     /// Which generation of the manifest this process works by; 0 when that is not compared. A fold gives up a
     /// partition whose state was written by a higher one.
     pub config_epoch: u64,
+    /// Whether a reader whose next records were deleted goes on with the oldest there is. Off by default: that records are
+    /// lost to it, an operator decides.
+    pub skip_deleted: bool,
     /// Hears of transactions, batches and restores.
     pub observer: Arc<dyn Observer>,
 }
@@ -41,6 +44,7 @@ impl Default for Options {
             linger: Duration::from_millis(50),
             group_prefix: String::new(),
             config_epoch: 0,
+            skip_deleted: false,
             observer: Arc::new(Unobserved),
         }
     }
@@ -170,9 +174,17 @@ impl Shared {
                  `pricemonitor setup` and remove that reader's own data so that it starts anew"
             )));
         }
+        if at < first && self.options.skip_deleted {
+            tracing::warn!(
+                monitor = %self.id,
+                "{place} stood at offset {at} and goes on at {first}: what lay between is deleted and lost to it"
+            );
+            return Ok(first);
+        }
         if at < first {
             return Err(Error::Position(format!(
-                "{place} stands at offset {at}, but records before {first} are deleted (retention): those are lost to it"
+                "{place} stands at offset {at}, but records before {first} are deleted (retention): what lay between is \
+                 lost to it; start it once with `--skip-deleted` to go on behind that"
             )));
         }
         Ok(at)
