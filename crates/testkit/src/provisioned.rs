@@ -47,6 +47,21 @@ pub const KUBE_PROGRAMS: [&str; 5] =
 /// The file of [`KUBE`] that says how KWOK's nodes and pods behave.
 pub const KWOK_STAGES: &str = "stages.yaml";
 
+/// What makes this machine a real node, on which pods run: `bin/` with [`NODE_PROGRAMS`], of which kubelet and
+/// kube-proxy are links to one file, containerd's shim, and `pause`, which holds a pod's namespaces; `cni/` with
+/// the plugins that give pods their network. The system brings [`NODE_TOOLS`].
+pub const NODE: Program = Program {
+    name: "node",
+    version: "1.37.2",
+    recipe: "kubernetes 1.37.2, containerd 2.4.2, cni 1.9.1, coredns 1.15.0, r1",
+};
+
+/// The programs that [`NODE`] holds.
+pub const NODE_PROGRAMS: [&str; 5] = ["kubelet", "kube-proxy", "containerd", "ctr", "coredns"];
+
+/// What a real node takes from the system.
+pub const NODE_TOOLS: [&str; 6] = ["runc", "nft", "ip", "unshare", "nsenter", "ldd"];
+
 /// What other people's operators add to an API, of which ours makes objects (KEDA's scaling by lag, the
 /// Prometheus operator's PodMonitor): `definitions.yaml`.
 pub const DEFINITIONS: Program =

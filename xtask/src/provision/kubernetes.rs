@@ -14,8 +14,10 @@ use super::provisioned::{DEFINITIONS, ETCD, HELM, KUBE, KUBE_PROGRAMS, KWOK_STAG
 use crate::run;
 
 /// Our module, which links Kubernetes' programs into one: its files and what they hold.
-const MODULE: [(&str, &str); 3] = [
+pub(super) const MODULE: [(&str, &str); 5] = [
     ("main.go", include_str!("../../kube/main.go")),
+    ("node/main.go", include_str!("../../kube/node/main.go")),
+    ("pause/main.go", include_str!("../../kube/pause/main.go")),
     ("go.mod", include_str!("../../kube/go.mod")),
     ("go.sum", include_str!("../../kube/go.sum")),
 ];
@@ -120,13 +122,13 @@ fn published(program: &Program, package: &str) -> Result<()> {
     cache::fill(program, |folder| {
         let build = Build::new(folder, &[])?;
         let version = format!("v{}", program.version);
-        build.published(package, &version, &folder.join("bin").join(program.name))?;
+        build.published(&version, &[(package, folder.join("bin").join(program.name))])?;
         build.remove()
     })
 }
 
 /// What upstream's own build tells the linker: without it the server calls itself v0.0.0.
-fn versions(version: &str) -> Result<String> {
+pub(super) fn versions(version: &str) -> Result<String> {
     let mut parts = version.split('.');
     let (Some(major), Some(minor)) = (parts.next(), parts.next()) else {
         bail!("the version of Kubernetes is `{version}`: write it as major.minor.patch");
@@ -139,7 +141,7 @@ fn versions(version: &str) -> Result<String> {
     Ok(format!("{} {}", flags("k8s.io/component-base/version"), flags("k8s.io/client-go/pkg/version")))
 }
 
-fn starts(program: &Program, name: &str, arguments: &[&str]) -> Result<bool> {
+pub(super) fn starts(program: &Program, name: &str, arguments: &[&str]) -> Result<bool> {
     let file = program.folder()?.join("bin").join(name);
     run::stream(Command::new(&file).args(arguments), Duration::from_secs(30))
         .with_context(|| format!("{} does not start", file.display()))
@@ -160,7 +162,8 @@ mod tests {
     #[test]
     fn the_module_asks_for_the_versions_that_the_recipe_names() {
         let asks = |module: &str| {
-            let line = MODULE[1].1.lines().find_map(|line| line.trim().strip_prefix(module));
+            let (_, text) = MODULE.iter().find(|(name, _)| *name == "go.mod").unwrap();
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(module));
             line.and_then(|version| version.strip_prefix(" v")).unwrap_or_default()
         };
         assert_eq!(asks("k8s.io/kubernetes"), KUBE.version);

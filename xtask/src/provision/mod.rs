@@ -7,6 +7,7 @@ mod go;
 mod kafka;
 mod kubernetes;
 mod maven;
+mod node;
 mod postgres;
 // The versions and places are the tests' as well, who look there for their servers; this package stands
 // on no other, so that it builds in seconds. Each side uses a part of it.
@@ -43,18 +44,22 @@ pub(crate) enum Program {
     Kafka,
     /// Kubernetes' API server, controller manager, scheduler and kubectl, and KWOK, built with Go
     Kube,
+    /// What makes this machine a node of Kubernetes: kubelet, containerd, CoreDNS, built with Go, and runc by
+    /// apt-get; on Linux as root alone
+    Node,
     /// PostgreSQL, by Maven, else Debian's package
     Postgres,
 }
 
 /// What the stages of `cargo xtask test` need, the quickest to get first.
-const TESTS: [Program; 6] = [
+const TESTS: [Program; 7] = [
     Program::Chromium,
     Program::Kafka,
     Program::Postgres,
     Program::Definitions,
     Program::Etcd,
     Program::Kube,
+    Program::Node,
 ];
 
 /// What the chore was asked for.
@@ -83,9 +88,11 @@ pub(crate) fn get(programs: &[Program]) -> Result<bool> {
             Program::Helm => kubernetes::helm()?,
             Program::Kafka => kafka::get()?,
             Program::Kube => kubernetes::kube()?,
+            Program::Node => node::get()?,
             Program::Postgres => postgres::get()?,
         };
     }
+    go::tidy()?;
     Ok(ok)
 }
 
