@@ -45,7 +45,16 @@ impl Authority {
     /// # Errors
     /// When it cannot be signed.
     pub fn server(&self) -> Result<Identity> {
-        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        self.server_also_at(&[])
+    }
+
+    /// As [`Authority::server`], also by these names and addresses.
+    ///
+    /// # Errors
+    /// When it cannot be signed, or a name is none.
+    pub fn server_also_at(&self, names: &[String]) -> Result<Identity> {
+        let loopback = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new([&loopback, names].concat())?;
         params.distinguished_name = distinguished("localhost");
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }

@@ -22,7 +22,15 @@ pub struct Answer {
 /// # Errors
 /// When nobody listens or the answer is no HTTP.
 pub fn get(port: u16, path: &str) -> Result<Answer> {
-    request(port, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"))
+    get_at(loopback(port), path)
+}
+
+/// As [`get`], from another address of this machine or its networks.
+///
+/// # Errors
+/// As for [`get`].
+pub fn get_at(at: SocketAddr, path: &str) -> Result<Answer> {
+    request_at(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"))
 }
 
 /// Sends `raw` as it is and reads the answer to its end (at most 64 MiB).
@@ -30,8 +38,20 @@ pub fn get(port: u16, path: &str) -> Result<Answer> {
 /// # Errors
 /// As for [`get`].
 pub fn request(port: u16, raw: &str) -> Result<Answer> {
+    request_at(loopback(port), raw)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// As [`request`], to another address of this machine or its networks.
+///
+/// # Errors
+/// As for [`get`].
+pub fn request_at(at: SocketAddr, raw: &str) -> Result<Answer> {
     let limit = Duration::from_secs(5);
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), limit)?;
+    let mut stream = TcpStream::connect_timeout(&at, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     stream.write_all(raw.as_bytes())?;

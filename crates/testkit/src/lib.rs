@@ -8,6 +8,7 @@
 pub mod certificates;
 pub mod feed;
 pub mod http;
+pub mod image;
 pub mod kafka;
 pub mod kubernetes;
 pub mod oracle;

@@ -1,7 +1,7 @@
 //! A webhook receiver that remembers everything and can misbehave.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -55,7 +55,7 @@ impl Received {
 
 type Script = dyn Fn(&Received) -> Answer + Send + Sync;
 
-/// A receiver on a loopback port. Dropping it closes the port and joins its threads.
+/// A receiver on a port of its own. Dropping it closes the port and joins its threads.
 pub struct Receiver {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -74,7 +74,18 @@ impl Receiver {
     /// # Errors
     /// When no port is free.
     pub fn start(script: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Result<Receiver> {
-        let socket = TcpListener::bind("127.0.0.1:0")?;
+        Receiver::start_at(Ipv4Addr::LOCALHOST, script)
+    }
+
+    /// As [`Receiver::start`], at another address of this machine.
+    ///
+    /// # Errors
+    /// When the machine has no such address.
+    pub fn start_at(
+        address: Ipv4Addr,
+        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Result<Receiver> {
+        let socket = TcpListener::bind((address, 0)).with_context(|| format!("listening at {address}"))?;
         let address = socket.local_addr()?;
         let shared = Arc::new(Shared {
             received: Mutex::new(Vec::new()),

@@ -7,6 +7,7 @@ mod wire;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Seek as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub struct Options {
     pub secure: bool,
     /// Whether there is a listener that is reached through a [`Proxy`] alone: it advertises the proxy's address.
     pub proxy: bool,
+    /// Another address of this machine at which there is a plain listener as well, for clients that cannot
+    /// reach the loopback address.
+    pub also_at: Option<Ipv4Addr>,
     /// Whether Java compiles for a long run, as a bench needs it, instead of for a quick start. A start
     /// then takes twice the processor time: 4 s for 2 s.
     pub long_run: bool,
@@ -54,6 +58,7 @@ pub struct Kafka {
     port: u16,
     secure: Option<Secure>,
     proxy: Option<Proxy>,
+    outer: Option<SocketAddrV4>,
     compiler: Compiler,
 }
 
@@ -76,14 +81,17 @@ impl Kafka {
         let proxy = options.proxy.then(Proxy::new).transpose()?;
         let behind = place::server_port()?;
         let proxied = proxy.as_ref().map(|proxy| Proxied { port: behind, advertised: proxy.port() });
-        let ports = Ports { plain: port, controller, proxied };
+        let outer =
+            options.also_at.map(|it| Ok::<_, anyhow::Error>(SocketAddrV4::new(it, place::server_port()?)));
+        let outer = outer.transpose()?;
+        let ports = Ports { plain: port, controller, proxied, outer };
         let properties = properties::broker(options, place.path(), &ports, secure.as_ref());
         place.write("server.properties", properties)?;
         place.write("log4j2.properties", properties::LOG)?;
         format(&place, secure.as_ref())?;
         let compiler = if options.long_run { Compiler::Both } else { Compiler::Quick };
         let server = launch(&place, compiler)?;
-        let mut kafka = Kafka { server, place, port, secure, proxy, compiler };
+        let mut kafka = Kafka { server, place, port, secure, proxy, outer, compiler };
         kafka.wait_until_ready()?;
         if let Some(proxy) = &kafka.proxy {
             proxy.aim(behind);
@@ -109,6 +117,11 @@ impl Kafka {
     /// The proxy that [`Options::proxy`] asked for; its address is another `bootstrap.servers`.
     pub fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
+    }
+
+    /// `host:port` of the listener that [`Options::also_at`] asked for.
+    pub fn outer(&self) -> Option<SocketAddrV4> {
+        self.outer
     }
 
     /// Process id.

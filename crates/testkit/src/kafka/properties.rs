@@ -1,5 +1,6 @@
 //! The broker's settings.
 
+use std::net::SocketAddrV4;
 use std::path::Path;
 
 use super::{Options, Secure};
@@ -22,6 +23,7 @@ pub(super) struct Ports {
     pub(super) plain: u16,
     pub(super) controller: u16,
     pub(super) proxied: Option<Proxied>,
+    pub(super) outer: Option<SocketAddrV4>,
 }
 
 /// A listener that clients find at another port.
@@ -40,6 +42,9 @@ pub(super) fn broker(options: &Options, place: &Path, ports: &Ports, secure: Opt
     if let Some(secure) = secure {
         listeners += &format!(",{}", secure.listeners());
     }
+    if let Some(outer) = &ports.outer {
+        listeners += &format!(",OUTER://{outer}");
+    }
     let mut advertised = listeners.clone();
     if let Some(proxied) = &ports.proxied {
         listeners += &format!(",PROXIED://127.0.0.1:{}", proxied.port);
@@ -55,7 +60,7 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listeners={listeners},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners={advertised}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,\
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,OUTER:PLAINTEXT,\
              SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs={data}
 log.segment.bytes=67108864

@@ -1,17 +1,19 @@
 //! A real Kubernetes control plane: etcd, kube-apiserver and, where asked for, what acts on the objects
 //! that it keeps. Every server is a child of this process, on loopback ports of its own.
 //!
-//! No container ever runs: with [`Parts::Nodes`] KWOK plays nodes on which every pod is ready at once and
+//! With [`Parts::Nodes`] no container ever runs: KWOK plays nodes on which every pod is ready at once and
 //! every Job's pod succeeds. Everything above a node (scheduling, rollouts, owners, quotas, disruption
-//! budgets) is Kubernetes itself.
+//! budgets) is Kubernetes itself. Where pods must really run there is [`node::RealNode`].
 
 mod audit;
 mod kubectl;
+pub mod node;
 mod servers;
 mod users;
 
 use std::fs;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -50,7 +52,7 @@ pub struct Cluster {
     api: Server,
     etcd: Server,
     place: Place,
-    port: u16,
+    at: SocketAddrV4,
     store: u16,
     admin: Kubectl,
 }
@@ -62,15 +64,21 @@ impl Cluster {
     /// When etcd or kube is not provisioned, or a part is not at work within 120 s; the message holds the
     /// end of its log.
     pub fn start(parts: Parts) -> Result<Cluster> {
+        Cluster::start_at(Ipv4Addr::LOCALHOST, parts)
+    }
+
+    /// As [`Cluster::start`], with the API at an address of this machine that others can reach.
+    fn start_at(address: Ipv4Addr, parts: Parts) -> Result<Cluster> {
         let place = Place::new()?;
-        let (store, peer, port) = (place::server_port()?, place::server_port()?, place::server_port()?);
-        users::certificates(&place)?;
-        let all = [User::ADMIN, User::CONTROLLERS, User::SCHEDULER];
-        users::write(&place, &servers::url(port), &all)?;
+        let (store, peer) = (place::server_port()?, place::server_port()?);
+        let at = SocketAddrV4::new(address, place::server_port()?);
+        users::certificates(&place, address)?;
+        let all = [User::ADMIN, User::CONTROLLERS, User::SCHEDULER, User::NODE, User::PROXY];
+        users::write(&place, &servers::url(at), &all)?;
         let admin = Kubectl::new(User::ADMIN.kubeconfig(&place))?;
         let etcd = servers::etcd(&place, store, peer)?;
-        let api = servers::api(&place, store, port)?;
-        let mut cluster = Cluster { others: Vec::new(), api, etcd, place, port, store, admin };
+        let api = servers::api(&place, store, at)?;
+        let mut cluster = Cluster { others: Vec::new(), api, etcd, place, at, store, admin };
         cluster.wait_for_api()?;
         cluster.extend_to(parts)?;
         Ok(cluster)
@@ -115,7 +123,7 @@ impl Cluster {
     /// # Errors
     /// As for [`Cluster::start`].
     pub fn start_api(&mut self) -> Result<()> {
-        self.api = servers::api(&self.place, self.store, self.port)?;
+        self.api = servers::api(&self.place, self.store, self.at)?;
         self.wait_for_api()
     }
 
@@ -128,9 +136,14 @@ impl Cluster {
         Ok(())
     }
 
-    fn add_nodes(&mut self, count: u32) -> Result<()> {
-        // Before those whom they depend on, for when they are dropped.
+    fn add_scheduler(&mut self) -> Result<()> {
+        // Before those whom it depends on, for when they are dropped.
         self.others.insert(0, servers::scheduler(&self.place)?);
+        Ok(())
+    }
+
+    fn add_nodes(&mut self, count: u32) -> Result<()> {
+        self.add_scheduler()?;
         let mut kwok = servers::kwok(&self.place, &User::ADMIN.kubeconfig(&self.place))?;
         let nodes: Vec<_> = (1..=count).map(servers::node).collect();
         // Created, not applied: the status of what is new is kept then.
@@ -159,12 +172,17 @@ impl Cluster {
 
     /// `https://host:port` of the API.
     pub fn url(&self) -> String {
-        servers::url(self.port)
+        servers::url(self.at)
     }
 
     /// kubectl as an administrator, whom no rule stops.
     pub fn admin(&self) -> &Kubectl {
         &self.admin
+    }
+
+    /// The file with the credentials of one of Kubernetes' own users.
+    fn kubeconfig(&self, user: User) -> PathBuf {
+        user.kubeconfig(&self.place)
     }
 
     /// kubectl as a service account, which must exist and may do what roles bound to it say; its token is

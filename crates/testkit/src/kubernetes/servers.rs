@@ -1,5 +1,6 @@
 //! How each program is started.
 
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,9 +15,11 @@ use crate::server::{Server, command, joined};
 
 /// The API server's book of requests.
 pub(super) const AUDIT: &str = "audit.log";
+/// Addresses of Services, which lead nowhere but on a real node.
+const SERVICES: &str = "10.96.0.0/16";
 
-pub(super) fn url(port: u16) -> String {
-    format!("https://127.0.0.1:{port}")
+pub(super) fn url(at: SocketAddrV4) -> String {
+    format!("https://{at}")
 }
 
 pub(super) fn etcd(place: &Place, port: u16, peer: u16) -> Result<Server> {
@@ -30,17 +33,19 @@ pub(super) fn etcd(place: &Place, port: u16, peer: u16) -> Result<Server> {
     Server::start("etcd", etcd, &place.at("etcd.log"))
 }
 
-pub(super) fn api(place: &Place, store: u16, port: u16) -> Result<Server> {
+pub(super) fn api(place: &Place, store: u16, at: SocketAddrV4) -> Result<Server> {
     place.write("audit.yaml", audit::POLICY)?;
     let mut api = command(kube("kube-apiserver")?, None);
-    api.arg(format!("--etcd-servers=http://127.0.0.1:{store}")).arg(format!("--secure-port={port}"));
-    // A Service with a loopback address as its endpoint would be refused, hence no endpoints at all.
-    api.args([
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",
-    ]);
-    api.args(["--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC"]);
+    api.arg(format!("--etcd-servers=http://127.0.0.1:{store}")).arg(format!("--secure-port={}", at.port()));
+    api.args([format!("--bind-address={}", at.ip()), format!("--advertise-address={}", at.ip())]);
+    api.arg(format!("--service-cluster-ip-range={SERVICES}"));
+    if at.ip().is_loopback() {
+        // A Service with a loopback address as its endpoint would be refused, hence no endpoints at all.
+        api.args(["--authorization-mode=RBAC", "--endpoint-reconciler-type=none"]);
+    } else {
+        api.args(["--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"]);
+        api.arg("--kubelet-preferred-address-types=InternalIP");
+    }
     api.args(["--service-account-issuer=https://kubernetes.default.svc", "--shutdown-delay-duration=0"]);
     files(
         &mut api,
@@ -68,7 +73,12 @@ pub(super) fn controllers(place: &Place) -> Result<Server> {
     files(
         &mut controllers,
         place,
-        &[("--service-account-private-key-file=", "accounts.key"), ("--root-ca-file=", "ca.crt")],
+        &[
+            ("--service-account-private-key-file=", "accounts.key"),
+            ("--root-ca-file=", "ca.crt"),
+            // Else it makes a folder below /usr.
+            ("--flex-volume-plugin-dir=", "volume-plugins"),
+        ],
     );
     Server::start("kube-controller-manager", controllers, &place.at("kube-controller-manager.log"))
 }

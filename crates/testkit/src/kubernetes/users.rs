@@ -1,6 +1,7 @@
 //! Who may speak to the API, and how a client and the API know each other.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -25,6 +26,10 @@ impl User {
         User { file: "kube-controller-manager", name: "system:kube-controller-manager", group: "" };
     pub(super) const SCHEDULER: User =
         User { file: "kube-scheduler", name: "system:kube-scheduler", group: "" };
+    /// What a node may do, an authorizer of its own decides by this name and group.
+    pub(super) const NODE: User = User { file: "kubelet", name: "system:node:node-1", group: "system:nodes" };
+    /// As the two above.
+    pub(super) const PROXY: User = User { file: "kube-proxy", name: "system:kube-proxy", group: "" };
 
     /// The file that [`write`] makes.
     pub(super) fn kubeconfig(self, place: &Place) -> PathBuf {
@@ -56,10 +61,11 @@ pub(super) fn kubeconfig(place: &Place, url: &str, token: &str) -> String {
     .to_string()
 }
 
-/// Writes what the API server shows of itself, and the key pair of service accounts' tokens.
-pub(super) fn certificates(place: &Place) -> Result<()> {
+/// Writes what the API server at `address` shows of itself, and the key pair of service accounts' tokens.
+pub(super) fn certificates(place: &Place, address: Ipv4Addr) -> Result<()> {
     let authority = Authority::new("testkit")?;
-    let (server, accounts) = (authority.server()?, authority.client("service-accounts")?);
+    let names = [address.to_string(), "kubernetes.default.svc".to_owned()];
+    let (server, accounts) = (authority.server_also_at(&names)?, authority.client("service-accounts")?);
     place.write("ca.crt", authority.certificate())?;
     place.write("apiserver.crt", server.certificate)?;
     place.write("apiserver.key", server.key)?;

@@ -3,6 +3,7 @@
 mod secure;
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,9 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// Whether everybody but the role `postgres` must come with TLS and a password.
     pub secure: bool,
+    /// Another address of this machine at which it listens as well, for clients that cannot reach the
+    /// loopback address. Who comes there needs TLS and a password: it is of use with `secure` alone.
+    pub also_at: Option<Ipv4Addr>,
 }
 
 /// A running server. Dropping it kills it and removes its data (unless `PRICEMONITOR_KEEP` is set).
@@ -175,9 +179,11 @@ fn launch(place: &Place, user: Option<User>, port: u16, options: &Options) -> Re
     let mut server = command(POSTGRES.provided()?.join("bin/postgres"), user);
     server.arg("-D").arg(place.at("data"));
     let port = port.to_string();
+    let also = options.also_at.map(|address| format!(",{address}")).unwrap_or_default();
+    let listen = format!("127.0.0.1{also}");
     let own = [
         ("port", port.as_str()),
-        ("listen_addresses", "127.0.0.1"),
+        ("listen_addresses", listen.as_str()),
         ("unix_socket_directories", ""),
         ("shared_buffers", "64MB"),
         // Safe for `kill -9`, which leaves the system's cache alone. `synchronous_commit=off` is not:

@@ -52,7 +52,7 @@ impl Secure {
     pub(super) fn admit(&self, data: &Path) -> Result<()> {
         let rules = format!(
             "host all {ADMIN} 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n\
-             hostnossl all all 127.0.0.1/32 reject\n"
+             hostnossl all all 127.0.0.1/32 reject\nhostssl all all 0.0.0.0/0 scram-sha-256\n"
         );
         let file = data.join("pg_hba.conf");
         fs::write(&file, rules).with_context(|| format!("writing {}", file.display()))
