@@ -32,7 +32,7 @@ pub(crate) async fn bench(name: &str, series: usize, batch: usize) {
     // Room for all rows, so that no checkpoint falls into one way and not into the other.
     let settings = [("shared_buffers", "512MB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "1h")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let server = match apart(|| Postgres::start(&Options { settings, secure: false })) {
+    let server = match apart(|| Postgres::start(&Options { settings, ..Options::default() })) {
         Ok(server) => server,
         Err(error) => {
             println!("not measured: {error:#}");

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 /// It ends with the process.
 static SERVER: LazyLock<Postgres> = LazyLock::new(|| {
     let settings = vec![("max_connections".to_owned(), "300".to_owned())];
-    apart(|| Postgres::start(&Options { settings, secure: false }).unwrap())
+    apart(|| Postgres::start(&Options { settings, ..Options::default() }).unwrap())
 });
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
