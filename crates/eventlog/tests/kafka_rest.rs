@@ -122,7 +122,11 @@ fn a_reader_at_rest_stores_that_nothing_but_a_given_up_transaction_came() {
         let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             until("all is read", || seen.lock().unwrap().len() == 2 && lag(&log, "fold", Topic::Raw) == 0);
             give_up(&log);
-            let ends: Vec<u64> = log.ends(Topic::Raw).unwrap().iter().map(|ends| ends.end).collect();
+            // A record and a mark of each of the two transactions; marks come after the answer.
+            let ends = [4, 4];
+            until("the marks are there", || {
+                log.ends(Topic::Raw).unwrap().iter().map(|ends| ends.end).eq(ends)
+            });
             until("the fold has stored where the partitions end", || {
                 let folded = log.folded("fold").unwrap();
                 folded.iter().map(|at| at.map_or(0, |at| at.next_offset)).eq(ends.iter().copied())

@@ -99,9 +99,7 @@ impl Connection {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", SESSION)
             // The session of one that dies ends so much earlier at most, and the others hear of it so much later.
-            .set("heartbeat.interval.ms", "500")
-            // Tells where partitions end, behind marks of transactions.
-            .set("enable.partition.eof", "true");
+            .set("heartbeat.interval.ms", "500");
         reading(&mut config);
         config
     }

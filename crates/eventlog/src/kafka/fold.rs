@@ -140,7 +140,9 @@ impl<F: Fold> Folding<'_, F> {
                 Err(end) => return Err(end),
             }
             let read = self.parts.iter().filter(|(partition, _)| !self.barriers.contains_key(partition));
-            stall.look(self.log, membership, Topic::Raw, read.map(|(partition, at)| (*partition, *at)))?;
+            let read = read.map(|(partition, at)| (*partition, *at));
+            // Stored with the next records of the partition, or at rest.
+            self.parts.extend(stall.look(self.log, membership, Topic::Raw, read)?);
         }
         self.rest(membership);
         Ok(())
@@ -153,7 +155,11 @@ impl<F: Fold> Folding<'_, F> {
 
     /// Stores what only this process knows, at its end. Without it, the next one finds it out again.
     fn rest(&mut self, membership: &Membership) {
-        self.parts.extend(membership.last_words(&self.parts, &self.barriers));
+        if self.hindered(membership).is_some() {
+            return;
+        }
+        let parts: Vec<(u32, u64)> = self.parts.iter().map(|(partition, at)| (*partition, *at)).collect();
+        self.parts.extend(stall::passed(self.log, Topic::Raw, &parts));
         let behind = self.behind();
         if !behind.is_empty()
             && let Err(End::Engine(error) | End::Fold(error)) = self.fold_all(membership, &behind)
@@ -251,7 +257,6 @@ impl<F: Fold> Folding<'_, F> {
         }
         let stops: Vec<u32> = parts.iter().filter(|part| part.stops).map(|part| part.partition).collect();
         let (parts, passed): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| !part.records.is_empty());
-        // Stored with the next records of the partition, or at rest.
         self.parts.extend(passed.iter().map(|part| (part.partition, part.end)));
         if !parts.is_empty() {
             self.fold_all(membership, &parts)?;

@@ -1,7 +1,6 @@
 //! Being a member of a consumer group.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +14,6 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::client::Connection;
 use super::ear::Ear;
 use super::native::{Message, Messages, Reader};
-use super::parts::{Barrier, Parts};
 use super::trouble::{code, explain};
 use crate::{Error, Member, Result};
 
@@ -25,8 +23,6 @@ const SEEK: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a member at its end hears what happened before.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long a member at its end waits to hear where partitions end: some fetches without a record.
-const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// A change of what the member owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,22 +208,6 @@ impl Membership {
         }
     }
 
-    /// Partitions of which nothing came any more but their ends, and where those are: an end is told with the next fetch,
-    /// and a member that stops has perhaps not waited for it. Records that come are left to the next owner.
-    pub(super) fn last_words(
-        &self,
-        owned: &BTreeMap<u32, u64>,
-        barriers: &BTreeMap<u32, Barrier>,
-    ) -> Vec<(u32, u64)> {
-        let mut messages = Messages::default();
-        if owned.is_empty() {
-            return Vec::new();
-        }
-        self.reader.read(&mut messages, 5_000, LAST_WORDS);
-        let parts = Parts::of(&messages, owned, barriers).parts;
-        parts.iter().filter(|part| part.records.is_empty()).map(|part| (part.partition, part.end)).collect()
-    }
-
     /// Reads nothing more of these partitions; what is under way still comes.
     pub(super) fn pause(&self, partitions: &[u32]) -> Result<()> {
         if partitions.is_empty() {
@@ -323,8 +303,8 @@ impl Membership {
         if messages.len() == 0 {
             self.redirect(owned);
         }
-        let faults = messages.iter().filter_map(Message::fault).filter(|fault| *fault != Code::PartitionEOF);
-        faults.map(KafkaError::MessageConsumption).try_for_each(|fault| self.failed(&fault))
+        let mut faults = messages.iter().filter_map(Message::fault).map(KafkaError::MessageConsumption);
+        faults.try_for_each(|fault| self.failed(&fault))
     }
 
     /// Hears what happened to the group and to the connection, for as long as `wait`.

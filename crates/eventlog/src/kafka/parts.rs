@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use pricemonitor_model::Time;
-use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::native::{Message, Messages};
 use crate::Record;
@@ -20,10 +19,9 @@ pub(super) struct Barrier {
 #[derive(Debug)]
 pub(super) struct Part<'m> {
     pub(super) partition: u32,
-    /// In the order of their offsets; may be empty when only marks of transactions were passed.
+    /// In the order of their offsets; may be empty where only a position moves.
     pub(super) records: Vec<Record<'m>>,
-    /// From where on something may still come: behind the last record and behind the marks that follow it, as far as
-    /// that is known.
+    /// From where on something may still come.
     pub(super) end: u64,
     /// Its barrier was reached: nothing more may be read.
     pub(super) stops: bool,
@@ -40,10 +38,6 @@ pub(super) struct Parts<'m> {
 
 impl<'m> Parts<'m> {
     /// Sorts messages. `owned` tells from where each owned partition goes on; of others nothing is taken.
-    ///
-    /// The end of a partition is told with an offset behind everything that is decided, marks of transactions included.
-    /// So a position that is stored is where the partition ends, and not in front of a mark that is deleted with the
-    /// last records some day: such a position would look as if records had been missed.
     pub(super) fn of(
         messages: &'m Messages<'_>,
         owned: &BTreeMap<u32, u64>,
@@ -60,20 +54,18 @@ impl<'m> Parts<'m> {
             }
             let Some(part) = parts.parts.get_mut(at) else { continue };
             let offset = message.offset();
-            match message.fault() {
-                None if offset < part.end => parts.skipped += 1,
-                None | Some(Code::PartitionEOF) => match barriers.get(&partition) {
-                    Some(barrier) if offset >= barrier.offset => {
-                        part.stops = true;
-                        part.end = part.end.max(barrier.offset);
-                    }
-                    _ if message.fault().is_some() => part.end = part.end.max(offset),
-                    _ => {
-                        part.records.push(record(message));
-                        part.end = offset + 1;
-                    }
-                },
-                Some(_) => {}
+            let stops = barriers.get(&partition).filter(|barrier| offset >= barrier.offset);
+            match (message.fault(), stops) {
+                (Some(_), _) => {}
+                (None, _) if offset < part.end => parts.skipped += 1,
+                (None, Some(barrier)) => {
+                    part.stops = true;
+                    part.end = part.end.max(barrier.offset);
+                }
+                (None, None) => {
+                    part.records.push(record(message));
+                    part.end = offset + 1;
+                }
             }
         }
         parts.parts.retain(|part| part.stops || owned.get(&part.partition) != Some(&part.end));

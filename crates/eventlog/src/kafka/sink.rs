@@ -118,13 +118,19 @@ impl<S: Sink> Feeding<'_, S> {
             self.feed(membership, &mut messages, &mut held)?;
             let reads = |partition| !held.contains_key(partition) && !self.barriers.contains_key(partition);
             let read = self.parts.iter().filter(|(partition, _)| reads(partition));
-            stall.look(self.log, membership, self.topic, read.map(|(partition, at)| (*partition, *at)))?;
+            let read = read.map(|(partition, at)| (*partition, *at)).collect::<Vec<_>>();
+            // Stored with the next records of the partition, or at rest.
+            self.parts.extend(stall.look(self.log, membership, self.topic, read.into_iter())?);
             let away = membership.unreachable();
             let holds = held.values().map(|held: &Held<'_>| &held.why).next();
             let stops = self.barriers.values().map(|barrier| &barrier.why).next();
             self.log.told(&membership.group, holds.or(away.as_ref()).or(stops).map(String::as_str));
         }
-        self.parts.extend(membership.last_words(&self.parts, &self.barriers));
+        let unhindered = held.is_empty() && self.barriers.is_empty() && membership.unreachable().is_none();
+        let parts: Vec<(u32, u64)> = self.parts.iter().map(|(partition, at)| (*partition, *at)).collect();
+        if unhindered {
+            self.parts.extend(stall::passed(self.log, self.topic, &parts));
+        }
         if let Err(error) = self.rest(membership, &held) {
             // The next owner finds it out again.
             tracing::debug!(group = membership.group, "positions were not stored at the end: {error}");
@@ -258,7 +264,6 @@ impl<S: Sink> Feeding<'_, S> {
             membership.pause(&[part.partition])?;
         }
         if part.records.is_empty() {
-            // Stored with the next records, or at rest.
             self.parts.insert(part.partition, part.end);
             return Ok(None);
         }
