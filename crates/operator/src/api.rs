@@ -14,7 +14,6 @@ use crate::ask::{Trouble, ask};
 use crate::kinds::{Kind, MONITOR};
 use crate::leadership::{Leadership, WRITE};
 use crate::live::Live;
-use crate::metrics::Metrics;
 use crate::status::PriceMonitorStatus;
 
 /// Who applies children.
@@ -66,7 +65,6 @@ impl Error {
 pub struct Kubernetes {
     client: Client,
     leadership: Leadership,
-    metrics: Metrics,
     stop: CancellationToken,
 }
 
@@ -78,8 +76,8 @@ impl std::fmt::Debug for Kubernetes {
 
 impl Kubernetes {
     /// Writes only while `leadership` holds.
-    pub fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Kubernetes {
-        Kubernetes { client, leadership, metrics, stop: CancellationToken::new() }
+    pub fn new(client: Client, leadership: Leadership) -> Kubernetes {
+        Kubernetes { client, leadership, stop: CancellationToken::new() }
     }
 
     /// The same until `stop`: then no write is begun and no read is waited for, so that whoever is at work ends.
@@ -114,24 +112,14 @@ impl Kubernetes {
     ) -> Result<Option<T>, Error> {
         let word = if verb == APPLY_NEW { "apply" } else { verb };
         let doing = || format!("cannot {word} {} `{name}`", kind.kind);
-        let answer = match tokio::time::timeout(longest, asked).await {
+        match tokio::time::timeout(longest, asked).await {
             Err(_) => Err(Error::Away(format!("{}: no answer within {} s", doing(), longest.as_secs()))),
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(Trouble::Said { code: 409, .. })) if verb == APPLY_NEW => Ok(None),
             Ok(Err(Trouble::Said { code: 404, .. })) if !verb.starts_with("apply") => Ok(None),
             Ok(Err(Trouble::Said { code, message, rest })) => Err(said(code, rest, doing(), &message)),
             Ok(Err(Trouble::Silent(error))) => Err(Error::Away(format!("{}: {error}", doing()))),
-        };
-        let result = match &answer {
-            Ok(Some(_)) => "ok",
-            Ok(None) => "not-found",
-            Err(Error::Refused(_)) => "refused",
-            Err(Error::Failed(_)) => "failed",
-            Err(Error::Busy(..)) => "busy",
-            Err(Error::Away(_) | Error::NotLeading) => "away",
-        };
-        self.metrics.called(verb, kind.plural, result);
-        answer
+        }
     }
 
     async fn read<T: DeserializeOwned>(

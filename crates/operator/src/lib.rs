@@ -23,6 +23,7 @@ pub mod children;
 pub mod conditions;
 pub mod context;
 pub mod controller;
+mod counted;
 pub mod crd;
 pub mod defaults;
 pub mod dereference;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Config;
 use kube::runtime::events::Reporter;
-use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Error, Kubernetes};
 use crate::controller::{self, Shared};
+use crate::counted;
 use crate::election::Election;
 use crate::health::Health;
 use crate::http;
@@ -64,7 +65,7 @@ impl Operator {
     pub async fn run(self, stop: CancellationToken) -> Result<(), StartError> {
         let metrics = Metrics::new()?;
         let (leadership, health) = (Leadership::default(), Health::default());
-        let client = Client::try_from(self.config)?;
+        let client = counted::client(self.config, metrics.clone())?;
         // What serves and competes ends after what writes.
         let last = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -78,7 +79,7 @@ impl Operator {
         );
         tasks.spawn(compete);
         let terms = Terms {
-            api: Kubernetes::new(client.clone(), leadership.clone(), metrics.clone()),
+            api: Kubernetes::new(client.clone(), leadership.clone()),
             settings: self.settings,
             namespaces: self.namespaces,
             reporter: Reporter {

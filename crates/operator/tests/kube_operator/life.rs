@@ -60,6 +60,14 @@ fn a_monitor_becomes_its_children_and_a_new_operator_writes_nothing() {
     assert_eq!(settle("once", "m"), there);
     let after = writes("once");
     assert_eq!(after[before..], [""; 0], "an operator that starts anew wrote");
+    let calls = |verb: &str, resource: &str| {
+        let labels = [format!("verb=\"{verb}\""), format!("resource=\"{resource}\"")];
+        second.metric("pricemonitor_operator_api_requests_total", &[&labels[0], &labels[1]])
+    };
+    for (verb, resource) in [("list", "deployments"), ("watch", "pricemonitors"), ("update", "leases")] {
+        assert!(calls(verb, resource) >= 1.0, "{verb} {resource} is not counted");
+    }
+    assert_eq!((calls("patch", "deployments"), calls("create", "events")), (0.0, 0.0));
     second.end();
 }
 
