@@ -16,6 +16,8 @@ use super::stall::{self, Stall};
 use super::transaction::Transactions;
 use crate::{Batch, Error, Fold, Member, Out, Restored, Result, Stop, Topic};
 
+/// Growth of batches under backlog.
+const GROWTH: usize = 2;
 /// Wait after a transaction that may succeed later.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
 /// How long nothing must come before a position behind marks of transactions is stored by itself.
@@ -108,20 +110,19 @@ pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &St
 
 impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
+        let mut most = self.log.options.batch_records;
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
-            let collected = membership.collect(
-                &mut messages,
-                self.log.options.batch_records,
-                self.log.options.linger,
-                owned,
-            );
+            let collected = membership.collect(&mut messages, most, self.log.options.linger, owned);
             if let Err(Error::Retry(why)) = collected {
                 self.again(membership, Error::Retry(why), stop)?;
                 continue;
             }
             collected?;
+            let full = messages.len() >= most;
+            most = if full { most * 2 } else { most / 2 }
+                .clamp(self.log.options.batch_records, self.log.options.batch_records * GROWTH);
             let changes = membership.changes();
             for change in changes {
                 self.rebalance(membership, change)?;
