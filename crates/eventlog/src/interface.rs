@@ -46,15 +46,12 @@ pub struct Batch<'a> {
     pub partition: u32,
     /// The records.
     pub records: &'a [Record<'a>],
-    /// See [`Batch::next_offset`].
-    pub end: u64,
 }
 
 impl Batch<'_> {
-    /// Where the partition goes on: behind the last record, and behind marks of transactions that follow it as far as
-    /// the engine knows of them.
+    /// The offset behind the last record.
     pub fn next_offset(&self) -> u64 {
-        self.end
+        self.records.last().map_or(0, |record| record.offset + 1)
     }
 }
 

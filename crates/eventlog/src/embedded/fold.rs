@@ -259,14 +259,14 @@ fn apply(
     let limit = part.limit();
     let mut records = part.fetched.records(part.claim.next)?;
     records.retain(|record| record.offset < limit);
-    let Some(last) = records.last() else {
+    if records.is_empty() {
         return Err(End::Engine(super::trouble::damaged(&format!(
             "partition {} has no records at offset {}",
             part.partition, part.claim.next
         ))));
-    };
-    let (incarnation, end) = (monitor.topic(Topic::Raw).incarnation, last.offset + 1);
-    let batch = Batch { incarnation, partition: part.partition, records: &records, end };
+    }
+    let incarnation = monitor.topic(Topic::Raw).incarnation;
+    let batch = Batch { incarnation, partition: part.partition, records: &records };
     out.clear();
     fold.apply(&batch, out).map_err(End::Fold)?;
     for sent in out.records() {

@@ -176,13 +176,13 @@ impl<S: Sink> Feeding<'_, S> {
         self.reader.fetch(&self.monitor, stream, next, share, &mut self.fetched)?;
         let mut records = self.fetched.records(next)?;
         records.retain(|record| record.offset < limit);
-        let Some(last) = records.last() else {
+        if records.is_empty() {
             return Err(super::trouble::damaged(&format!(
                 "partition {partition} has no records at offset {next}"
             )));
-        };
-        let (incarnation, end) = (self.monitor.topic(self.topic).incarnation, last.offset + 1);
-        let batch = Batch { incarnation, partition, records: &records, end };
+        }
+        let incarnation = self.monitor.topic(self.topic).incarnation;
+        let batch = Batch { incarnation, partition, records: &records };
         let mut patience = Patience::new();
         loop {
             if !self.membership.keeps(partition)? {

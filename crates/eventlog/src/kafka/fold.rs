@@ -351,7 +351,7 @@ impl<F: Fold> Folding<'_, F> {
         let log = self.log;
         if !part.records.is_empty() {
             let (incarnation, partition) = (log.incarnation, part.partition);
-            let batch = Batch { incarnation, partition, records: &part.records, end: part.end };
+            let batch = Batch { incarnation, partition, records: &part.records };
             self.fold.apply(&batch, &mut self.out).map_err(End::Fold)?;
         }
         let mut sending =

@@ -268,7 +268,7 @@ impl<S: Sink> Feeding<'_, S> {
             return Ok(None);
         }
         let Part { partition, records, end, .. } = part;
-        let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records, end: *end };
+        let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records };
         match self.sink.write(&batch) {
             Ok(()) => {}
             Err(Error::Retry(why)) => return Ok(Some(why)),
@@ -279,8 +279,8 @@ impl<S: Sink> Feeding<'_, S> {
         }
         self.log.options.observer.written(self.reader, records.len());
         self.parts.insert(*partition, *end);
-        self.stored.insert(*partition, *end);
-        membership.tell(&[(*partition, Offset::Offset(*end as i64))])?;
+        self.stored.insert(*partition, batch.next_offset());
+        membership.tell(&[(*partition, Offset::Offset(batch.next_offset() as i64))])?;
         Ok(None)
     }
 
