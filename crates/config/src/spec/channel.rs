@@ -50,7 +50,7 @@ pub struct DiscordSpec {
     /// `DISCORD_WEBHOOK_URL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<SecretValue>,
-    /// Post into this thread of the channel: its number, in quotes.
+    /// Post into this thread of the channel: its number, in quotes. Default the channel itself.
     #[schemars(regex(pattern = "^[0-9]+$"), length(max = 20))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<String>,

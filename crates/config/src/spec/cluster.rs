@@ -15,7 +15,8 @@ use crate::secrets::SecretRef;
     "message": "`key: slotStart` needs `partitions: 1`"
 }]))]
 pub struct KafkaSpec {
-    /// Addresses to start from: `host:port,host:port`. Cluster only.
+    /// Addresses to start from: `host:port,host:port`. Cluster only. Default what the operator or
+    /// `KAFKA_BOOTSTRAP_SERVERS` says.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap_servers: Option<String>,

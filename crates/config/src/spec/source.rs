@@ -46,10 +46,10 @@ impl SourceSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValidSpec {
-    /// Lowest price.
+    /// Lowest price. Default no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<DecimalText>,
-    /// Highest price.
+    /// Highest price. Default no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<DecimalText>,
     /// Whether zero and negative prices are refused. Default `false` for the format `porssisahko`
@@ -202,11 +202,11 @@ pub struct Mapping {
     /// `labels`, `base`, `currency`, `unit`, `observedAt`, `slot: {start, end}`, `quantity`, `url`.
     #[schemars(length(min = 1, max = 16_384))]
     pub jq: String,
-    /// ISO 4217 code of prices that name none.
+    /// ISO 4217 code of prices that name none. Default none: then each names its own.
     #[schemars(length(min = 1, max = 16))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Unit of prices that name none, such as `EUR/MWh`.
+    /// Unit of prices that name none, such as `EUR/MWh`. Default none: plain amounts of the currency.
     #[schemars(length(min = 1, max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,

@@ -98,6 +98,7 @@ pub struct AutoscalingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_cpu_utilization: Option<u32>,
     /// Records that a pod may have before it, by a KEDA ScaledObject; for processor and storage. 1 to 1,000,000,000.
+    /// Default scaling by processor time.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_lag: Option<u32>,
@@ -214,7 +215,7 @@ pub struct TolerationSpec {
     /// How key and value are compared. Default `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<TolerationOperator>,
-    /// Value of the taint.
+    /// Value of the taint. Default the empty one.
     #[schemars(length(max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,

@@ -46,9 +46,9 @@ fn every_field_is_explained_in_what_the_api_publishes() {
     .unwrap();
     let (mut fields, mut silent) = (0, Vec::new());
     for part in ["spec", "status"] {
-        walk(&published["properties"][part], part, &mut |path, field| {
+        walk(&published["properties"][part], part, &mut |path, _, _, field| {
             fields += 1;
-            if field["description"].as_str().is_none_or(|words| words.trim().is_empty()) {
+            if words(field).is_empty() {
                 silent.push(path.to_owned());
             }
         });
@@ -56,18 +56,58 @@ fn every_field_is_explained_in_what_the_api_publishes() {
     assert!(silent.is_empty(), "without a description: {silent:?}");
     assert!(fields > 150, "{fields} fields");
 
+    let (mut numbers, mut open) = (Vec::new(), Vec::new());
+    walk(&published["properties"]["spec"], "spec", &mut |path, name, parent, field| {
+        if is_amount(field) && !words(field).contains(|c: char| c.is_ascii_digit()) {
+            numbers.push(path.to_owned());
+        }
+        if is_value(field) && !is_required(parent, name) && !tells_default(parent, name, field) {
+            open.push(path.to_owned());
+        }
+    });
+    assert!(numbers.is_empty(), "without the range and the unit: {numbers:?}");
+    assert!(open.is_empty(), "without a word on what holds when it is left out: {open:?}");
+
     let explained = admin().run(&["explain", "pm.spec.rules.drop.percent"], None).unwrap();
     let rules = &published["properties"]["spec"]["properties"]["rules"]["items"]["properties"];
-    let words = rules["drop"]["properties"]["percent"]["description"].as_str().unwrap();
     let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat(&explained).contains(&flat(words)), "{explained}");
+    assert!(flat(&explained).contains(&flat(words(&rules["drop"]["properties"]["percent"]))), "{explained}");
 }
 
-/// Calls `look` for every named field below a schema.
-fn walk(schema: &Value, path: &str, look: &mut impl FnMut(&str, &Value)) {
+/// What a schema says of itself.
+fn words(schema: &Value) -> &str {
+    schema["description"].as_str().unwrap_or_default().trim()
+}
+
+/// Whether a field is one value, not a mapping or a list.
+fn is_value(field: &Value) -> bool {
+    !matches!(field["type"].as_str(), Some("object" | "array"))
+}
+
+/// Whether a field is a number or a length of time.
+fn is_amount(field: &Value) -> bool {
+    let pattern = field["pattern"].as_str().unwrap_or_default();
+    matches!(field["type"].as_str(), Some("integer" | "number")) || pattern.contains("ms|s|m|h|d|w")
+}
+
+fn is_required(parent: &Value, name: &str) -> bool {
+    parent["required"].as_array().into_iter().flatten().any(|one| one == name)
+}
+
+/// Whether it is said what holds without the field: at the field, or at the mapping that wants one of several.
+fn tells_default(parent: &Value, name: &str, field: &Value) -> bool {
+    let of_several = ["exactly one of", "at most one of"].iter().any(|phrase| {
+        let parent = words(parent).to_lowercase();
+        parent.find(phrase).is_some_and(|at| parent[at..].contains(&format!("`{}`", name.to_lowercase())))
+    });
+    of_several || ["Default ", "None means"].iter().any(|one| words(field).contains(one))
+}
+
+/// Calls `look` for every named field below a schema: its path, its name, the schema around it, its own.
+fn walk(schema: &Value, path: &str, look: &mut impl FnMut(&str, &str, &Value, &Value)) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
-        look(&path, field);
+        look(&path, name, schema, field);
         walk(field, &path, look);
     }
     for inner in ["items", "additionalProperties"] {
