@@ -1,6 +1,7 @@
 //! Keyed state with a dirty set and an undo log.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use pricemonitor_model::persist::{Persist, PersistError};
@@ -34,8 +35,9 @@ pub struct Table<V> {
     open: Vec<Open<V>>,
     /// Of these, those that changed since the last drain.
     dirty: Vec<u32>,
+    /// Values as the running transaction has drained them, one behind the other.
+    drained: Vec<u8>,
     live: usize,
-    scratch: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +61,8 @@ struct Open<V> {
     value: Option<V>,
     /// Whether there was a value after the last commit.
     before: bool,
-    /// What the entry will be when the transaction is durable: as it was drained last.
-    written: Option<Box<[u8]>>,
+    /// What the value will be when the transaction is durable: where it was drained last.
+    written: Option<Range<usize>>,
     dirty: bool,
 }
 
@@ -71,6 +73,15 @@ impl Entry {
 
     fn value(&self) -> &[u8] {
         self.bytes.get(self.key as usize..).unwrap_or_default()
+    }
+
+    /// Gives it another value: in its place where that has as many bytes, as most have. A block of memory for each
+    /// new value would lie between the messages of its batch, and keep their room from being used again.
+    fn set_value(&mut self, value: &[u8]) {
+        match self.bytes.get_mut(self.key as usize..) {
+            Some(place) if place.len() == value.len() => place.copy_from_slice(value),
+            _ => self.bytes = [self.key(), value].concat().into_boxed_slice(),
+        }
     }
 }
 
@@ -83,8 +94,8 @@ impl<V> Default for Table<V> {
             free: Vec::new(),
             open: Vec::new(),
             dirty: Vec::new(),
+            drained: Vec::new(),
             live: 0,
-            scratch: Vec::new(),
         }
     }
 }
@@ -209,10 +220,10 @@ impl<V: Persist + Clone> Table<V> {
     pub fn drain_dirty(&mut self, out: &mut Out) {
         for place in self.dirty.drain(..) {
             let open = &mut self.open[place as usize];
-            let key = self.entries[open.entry as usize].key();
             open.dirty = false;
-            open.written = open.value.as_ref().map(|value| encoded(&mut self.scratch, key, value));
-            let written = open.written.as_deref().map(|bytes| &bytes[key.len()..]);
+            open.written = open.value.as_ref().map(|value| appended(&mut self.drained, value));
+            let written = open.written.clone().map(|place| &self.drained[place]);
+            let key = self.entries[open.entry as usize].key();
             out.state(key, written.map(|value| move |bytes: &mut Vec<u8>| bytes.extend_from_slice(value)));
         }
     }
@@ -225,22 +236,28 @@ impl<V: Persist + Clone> Table<V> {
             entry.open = None;
             if open.dirty {
                 // Not drained: it counts here from now on, and the next transaction writes it.
-                let key = entry.key();
-                let bytes = open.value.as_ref().map(|value| encoded(&mut self.scratch, key, value));
-                entry.bytes = bytes.unwrap_or_else(|| key.into());
+                match &open.value {
+                    Some(value) => {
+                        let place = appended(&mut self.drained, value);
+                        entry.set_value(&self.drained[place]);
+                    }
+                    None => entry.bytes = entry.key().into(),
+                }
                 let before = open.value.is_some();
                 self.open(open.entry, open.value, before);
-            } else if let Some(written) = open.written.take() {
-                entry.bytes = written;
+            } else if let Some(place) = open.written.take() {
+                entry.set_value(&self.drained[place]);
             } else {
                 self.let_go(open.entry);
             }
         }
+        self.drained.clear();
     }
 
     /// The transaction did not happen: everything is again as after the last `committed`.
     pub fn aborted(&mut self) {
         self.dirty.clear();
+        self.drained.clear();
         for open in std::mem::take(&mut self.open) {
             self.entries[open.entry as usize].open = None;
             self.live = self.live + usize::from(open.before) - usize::from(open.value.is_some());
@@ -327,12 +344,11 @@ impl<V: Persist + Clone> Table<V> {
     }
 }
 
-/// Key and value in one block.
-fn encoded<V: Persist>(scratch: &mut Vec<u8>, key: &[u8], value: &V) -> Box<[u8]> {
-    scratch.clear();
-    scratch.extend_from_slice(key);
-    value.encode(scratch);
-    scratch.as_slice().into()
+/// Appends a value to `bytes`; where it lies.
+fn appended<V: Persist>(bytes: &mut Vec<u8>, value: &V) -> Range<usize> {
+    let start = bytes.len();
+    value.encode(bytes);
+    start..bytes.len()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo xtask provision kafka
-//! cargo run --release -p pricemonitor-workers --example bench_kafka [messages] [keys]
+//! cargo run --release -p pricemonitor-workers --example bench_kafka [messages] [keys] [ways]
 //! ```
 //!
 //! Each way runs in a process of its own over the same records of the same broker on this machine: 160 bytes, 4
@@ -324,7 +324,9 @@ fn bare(bootstrap: &str, messages: usize) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [way, bootstrap, messages] = &arguments[..] {
+    if let [way, bootstrap, messages] = &arguments[..]
+        && way.parse::<usize>().is_err()
+    {
         let messages = messages.parse().unwrap();
         return match way.as_str() {
             "bare" => bare(bootstrap, messages),
@@ -350,7 +352,8 @@ fn main() {
     setup(&connection, &id("bench"), &layout(), &Setup::default()).unwrap();
     let size = fill(&bootstrap, messages, keys);
     println!("{messages} messages of {size} bytes over {keys} keys and {PARTITIONS} partitions");
-    for way in ["bare", "engine", "processor"] {
+    let ways = arguments.get(2).map_or("bare,engine,processor", String::as_str);
+    for way in ways.split(',') {
         run(way, messages);
     }
     let log = open(&bootstrap, "processor", Arc::default());

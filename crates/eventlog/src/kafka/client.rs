@@ -85,7 +85,10 @@ impl Connection {
     /// Reads a whole partition as fast as it comes: while one batch is taken in, others are fetched.
     pub(super) fn restorer(&self, id: &MonitorId) -> ClientConfig {
         let mut config = self.reader(id);
-        config.set("fetch.queue.backoff.ms", "1").set("queued.max.messages.kbytes", "2048");
+        config
+            .set("fetch.message.max.bytes", "262144")
+            .set("queued.max.messages.kbytes", "1024")
+            .set("fetch.queue.backoff.ms", "1");
         config
     }
 
@@ -132,9 +135,12 @@ fn reading(config: &mut ClientConfig) {
         // A position outside of the log is an operator's decision.
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "20")
-        // The default of a second stalls a fast reader whenever its queue was full.
-        .set("fetch.queue.backoff.ms", "20")
-        .set("queued.max.messages.kbytes", "1024")
+        // Of each partition. What is fetched at once is unpacked at once, to many times of that: by it the memory is
+        // bounded, more than by the queue, which holds twice as much and is filled again as soon as there is room. The
+        // default of a second stalls a fast reader whenever its queue was full.
+        .set("fetch.message.max.bytes", "131072")
+        .set("queued.max.messages.kbytes", "256")
+        .set("fetch.queue.backoff.ms", "2")
         .set("queued.min.messages", "100000");
 }
 
