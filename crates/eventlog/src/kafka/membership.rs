@@ -17,6 +17,15 @@ use super::native::{Message, Messages, Reader};
 use super::trouble::{code, explain};
 use crate::{Error, Member, Result};
 
+/// How long messages are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// So long they are collected, however many come.
+    pub(super) more: Duration,
+    /// If none has come by then: so long for the first.
+    pub(super) first: Duration,
+}
+
 /// Longest wait until partitions are read from elsewhere. No broker is asked.
 const SEEK: Duration = Duration::from_secs(10);
 /// How often it is looked whether brokers that were away are back.
@@ -285,7 +294,7 @@ impl Membership {
         partitions.into_iter().for_each(|partition| self.reader.redirect(&self.topic, partition));
     }
 
-    /// Collects messages, up to `most` or for as long as `wait`; hears before what happened to the group and to the
+    /// Collects messages, up to `most`, for as long as `wait` says; hears before what happened to the group and to the
     /// connection. `owned` are the partitions that are read.
     ///
     /// # Errors
@@ -294,12 +303,19 @@ impl Membership {
         &'m self,
         messages: &mut Messages<'m>,
         most: usize,
-        wait: Duration,
+        wait: Wait,
         owned: impl IntoIterator<Item = u32>,
     ) -> Result<()> {
         self.events(Duration::ZERO)?;
         messages.clear();
-        self.reader.read(messages, most, wait);
+        self.reader.read(messages, most, wait.more);
+        if messages.len() == 0 {
+            // The first that comes ends the wait; what was fetched with it is there as well.
+            self.reader.read(messages, 1, wait.first);
+            if messages.len() > 0 {
+                self.reader.read(messages, most.saturating_sub(1), Duration::ZERO);
+            }
+        }
         if messages.len() == 0 {
             self.redirect(owned);
         }

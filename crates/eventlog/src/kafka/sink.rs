@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::Offset;
 
 use super::log::Shared;
-use super::membership::{Change, Membership};
+use super::membership::{Change, Membership, Wait};
 use super::native::Messages;
 use super::parts::{Barrier, Part, Parts};
 use super::stall::{self, Stall};
@@ -14,8 +14,6 @@ use crate::{Batch, Error, Member, Position, Result, Sink, Stop, Topic};
 
 /// How long nothing must come before the sink may keep house.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long alerts are collected at most: they are few, and somebody waits for them.
-const URGENT: Duration = Duration::from_millis(5);
 /// Growth of batches under backlog: a database gains from large ones.
 const GROWTH: usize = 8;
 /// First and longest wait after an error that may pass.
@@ -85,13 +83,14 @@ pub(super) fn run(
 impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> Result<()> {
         let options = &self.log.options;
-        let linger = if self.topic == Topic::Alerts { options.linger.min(URGENT) } else { options.linger };
+        // Somebody waits for alerts, and they are few: what is there is taken at once.
+        let more = if self.topic == Topic::Alerts { Duration::ZERO } else { options.linger };
         let (mut most, mut quiet) = (options.batch_records, Instant::now());
         let (mut messages, mut held) = (Messages::default(), BTreeMap::new());
         let mut stall = Stall::default();
         while !stop.is_stopped() {
             let owned: Vec<u32> = self.parts.keys().copied().collect();
-            match membership.collect(&mut messages, most, patience(&held, linger), owned) {
+            match membership.collect(&mut messages, most, patience(&held, more, options.linger), owned) {
                 Err(Error::Retry(why)) => {
                     tracing::warn!(group = membership.group, "read again: {why}");
                     self.read_again(membership, &self.parts)?;
@@ -324,8 +323,9 @@ impl<S: Sink> Feeding<'_, S> {
     }
 }
 
-/// How long messages are collected: not beyond the moment when something held is due.
-fn patience(held: &BTreeMap<u32, Held<'_>>, linger: Duration) -> Duration {
+/// How long messages are waited for: not beyond the moment when something held is due.
+fn patience(held: &BTreeMap<u32, Held<'_>>, more: Duration, first: Duration) -> Wait {
     let due = held.values().map(|held| held.again.saturating_duration_since(Instant::now())).min();
-    due.map_or(linger, |due| due.min(linger))
+    let at_most = |wait: Duration| due.map_or(wait, |due| due.min(wait));
+    Wait { more: at_most(more), first: at_most(first) }
 }
