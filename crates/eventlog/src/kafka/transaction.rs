@@ -36,6 +36,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Nap between two looks whether everything was answered. Not a poll of that length: below its last millisecond the
 /// client's wait asks the clock in a circle, which took two fifths of the processor's time.
 const NAP: Duration = Duration::from_micros(250);
+/// How long after the word that a transaction is committed the first record of the next one is sent. The coordinator
+/// still writes marks then; as long as it does, it refuses the partitions of the next transaction, and librdkafka asks
+/// again after 20 ms. Measured with small transactions one after the other: 24 ms each without this, 15 ms with it.
+const REST: Duration = Duration::from_millis(4);
 
 /// What the cluster said of the records of the transaction.
 #[derive(Default)]
@@ -98,6 +102,8 @@ pub(super) struct Transactions {
     open: Cell<bool>,
     /// The one before was not committed in order, and nobody has seen its end in the partitions.
     unclean: Cell<bool>,
+    /// When the one before was committed, until something of the next one is sent.
+    committed: Cell<Option<Instant>>,
 }
 
 impl Transactions {
@@ -137,6 +143,7 @@ impl Transactions {
                         producer,
                         open: Cell::new(false),
                         unclean: Cell::new(true),
+                        committed: Cell::new(None),
                     });
                 }
                 Err(KafkaError::Transaction(error))
@@ -185,6 +192,7 @@ impl Transactions {
         value: Option<&[u8]>,
     ) -> Result<()> {
         fits(topic, key, value)?;
+        self.rest();
         let end = Instant::now() + ANSWERS;
         loop {
             let mut record = BaseRecord::<[u8], [u8], ()>::to(topic);
@@ -204,6 +212,7 @@ impl Transactions {
     pub(super) fn send_all(&self, topic: &str, records: &[Entry<'_>]) -> Result<()> {
         let doing = format!("cannot write to `{topic}`");
         records.iter().try_for_each(|(_, key, value)| fits(topic, *key, *value))?;
+        self.rest();
         let mut topics = self.topics.borrow_mut();
         if !topics.contains_key(topic) {
             let handle = Topic::new(&self.producer, topic)
@@ -239,10 +248,13 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<Option<Time>> {
-        // A record that was refused is told as that, not as what comes of it.
-        if let Err(error) = self.answers().and_then(|()| self.offsets(offsets, group)) {
+        // While the records are under way.
+        if let Err(error) = self.offsets(offsets, group) {
+            // A record that was refused is told as that, not as what comes of it.
+            self.producer.poll(Duration::ZERO);
+            let refused = self.reports().failed.take();
             self.abort();
-            return Err(error);
+            return Err(refused.map_or(error, |refused| self.refused(&refused)));
         }
         self.commit_alone()
     }
@@ -260,6 +272,7 @@ impl Transactions {
                 Ok(()) => {
                     self.open.set(false);
                     self.unclean.set(false);
+                    self.committed.set(Some(Instant::now()));
                     return Ok(self.reports().latest.map(Time::from_millis));
                 }
                 Err(error) => error,
@@ -318,19 +331,24 @@ impl Transactions {
             }
             self.wait(NAP);
         }
-        match self.reports().failed.take() {
+        let refused = self.reports().failed.take();
+        refused.map_or(Ok(()), |error| Err(self.refused(&error)))
+    }
+
+    /// Why a record was not taken.
+    fn refused(&self, error: &KafkaError) -> Error {
+        match error {
             // The client takes what any topic of ours takes; whoever made this one smaller can change it.
-            Some(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => Err(Error::Retry(
+            KafkaError::MessageProduction(Code::MessageSizeTooLarge) => Error::Retry(
                 "a batch of records is too large for the topic: raise its max.message.bytes".to_owned(),
-            )),
+            ),
             // Within six seconds, while a cluster that was away is back in two: librdkafka may never again write to a
             // partition that was without a leader when it looked (its issue 5430). Another client does.
-            Some(KafkaError::MessageProduction(Code::MessageTimedOut)) => {
-                Err(Error::Fenced("records were not taken in time".to_owned()))
+            KafkaError::MessageProduction(Code::MessageTimedOut) => {
+                Error::Fenced("records were not taken in time".to_owned())
             }
             // What a member that was fenced still had to send is thrown away; the reason stands elsewhere.
-            Some(error) => Err(self.told("a record was not taken", &error)),
-            None => Ok(()),
+            error => self.told("a record was not taken", error),
         }
     }
 
@@ -344,6 +362,13 @@ impl Transactions {
                 }
                 Err(error) => return Err(self.told("the group's position was refused", &error)),
             }
+        }
+    }
+
+    /// Lets the coordinator come to the end of the transaction before.
+    fn rest(&self) {
+        if let Some(committed) = self.committed.take() {
+            std::thread::sleep(REST.saturating_sub(committed.elapsed()));
         }
     }
 
