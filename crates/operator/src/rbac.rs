@@ -39,6 +39,11 @@ pub fn rules() -> Vec<Value> {
     rules
 }
 
+/// The rules for the operator's own namespace: the Lease.
+pub fn election_rules() -> Vec<Value> {
+    vec![rule("coordination.k8s.io", &["leases"], &["get", "create", "update"])]
+}
+
 /// What is done to children. An apply of what is not there is a `create` as well.
 fn verbs(kind: Kind) -> &'static [&'static str] {
     if kind.is_always_wanted() {
@@ -51,10 +56,9 @@ fn verbs(kind: Kind) -> &'static [&'static str] {
 /// namespace; the rest is for the whole cluster, or for each namespace that is looked after.
 pub fn documents(account: &Account) -> Vec<Value> {
     let Account { namespace, name, watch } = account;
-    let lease = [rule("coordination.k8s.io", &["leases"], &["get", "create", "update"])];
     let mut out = vec![json!({"apiVersion": "v1", "kind": "ServiceAccount",
                               "metadata": {"name": name, "namespace": namespace}})];
-    out.extend(bound(account, &format!("{name}-election"), Some(namespace), &lease));
+    out.extend(bound(account, &format!("{name}-election"), Some(namespace), &election_rules()));
     if watch.is_empty() {
         out.extend(bound(account, name, None, &rules()));
     }

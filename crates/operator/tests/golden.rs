@@ -9,7 +9,10 @@ use pricemonitor_config::{PriceMonitor, load, read};
 use pricemonitor_operator::inputs::{Apis, Running};
 use pricemonitor_operator::kinds::CONFIG_MAP;
 use pricemonitor_operator::live::{Detail, Live};
-use pricemonitor_operator::{Child, Children, Defaults, Inputs, Role, children, crd, references, yaml};
+use pricemonitor_operator::{
+    Child, Children, Defaults, Inputs, Role, children, crd, grafana, rbac, references, yaml,
+};
+use serde_json::Value;
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -127,6 +130,38 @@ fn the_definition_in_manifests_is_current() {
     let definition = crd::document().unwrap();
     let head = "# Generated from crates/config and crates/operator by `UPDATE=1 cargo test -p pricemonitor-operator`.\n";
     same(&here("../../manifests/crd.yaml"), &format!("{head}{}", yaml::document(&definition)));
+}
+
+const GENERATED: &str =
+    "# Generated from crates/operator by `UPDATE=1 cargo test -p pricemonitor-operator`.\n";
+
+#[test]
+fn the_definition_in_its_chart_is_current_and_stays_when_the_chart_goes() {
+    let mut definition = crd::document().unwrap();
+    definition["metadata"]["annotations"] = serde_json::json!({"helm.sh/resource-policy": "keep"});
+    let text = yaml::document(&definition);
+    // Helm would take it for a template.
+    assert!(!text.contains("{{"));
+    let path = here("../../charts/pricemonitor-operator-crds/templates/pricemonitors.yaml");
+    same(&path, &format!("{GENERATED}{text}"));
+}
+
+#[test]
+fn what_the_chart_lets_the_operator_do_is_what_it_needs() {
+    let chart = here("../../charts/pricemonitor-operator/files");
+    let text = |rules: Vec<Value>| format!("{GENERATED}{}", yaml::document(&Value::from(rules)));
+    same(&chart.join("rules.yaml"), &text(rbac::rules()));
+    same(&chart.join("election-rules.yaml"), &text(rbac::election_rules()));
+}
+
+#[test]
+fn the_dashboards_in_the_chart_are_current() {
+    let chart = here("../../charts/pricemonitor-operator/files/dashboards");
+    let text = |dashboard: &Value| format!("{}\n", serde_json::to_string_pretty(dashboard).unwrap());
+    let pipeline = grafana::pipeline("pricemonitor-pipeline", "PriceMonitor / Pipeline", None);
+    same(&chart.join("pipeline.json"), &text(&pipeline));
+    let operator = grafana::operator("pricemonitor-operator", "PriceMonitor / Operator");
+    same(&chart.join("operator.json"), &text(&operator));
 }
 
 #[test]

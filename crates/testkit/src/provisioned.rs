@@ -65,7 +65,7 @@ pub const NODE_TOOLS: [&str; 6] = ["runc", "nft", "ip", "unshare", "nsenter", "l
 /// What other people's operators add to an API, of which ours makes objects (KEDA's scaling by lag, the
 /// Prometheus operator's PodMonitor): `definitions.yaml`.
 pub const DEFINITIONS: Program =
-    Program { name: "definitions", version: "1", recipe: "keda 2.21.0, prometheus-operator 0.85.0, r1" };
+    Program { name: "definitions", version: "1", recipe: "keda 2.21.0, prometheus-operator 0.85.0, r2" };
 
 /// Helm: `bin/helm`.
 pub const HELM: Program = Program { name: "helm", version: "4.3.1", recipe: "helm 4.3.1, r1" };

@@ -43,7 +43,10 @@ const FOREIGN: [(&str, &str, &[&str]); 2] = [
     (
         "github.com/prometheus-operator/prometheus-operator",
         "v0.85.0",
-        &["example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"],
+        &[
+            "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+        ],
     ),
 ];
 

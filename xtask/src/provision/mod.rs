@@ -52,12 +52,13 @@ pub(crate) enum Program {
 }
 
 /// What the stages of `cargo xtask test` need, the quickest to get first.
-const TESTS: [Program; 7] = [
+const TESTS: [Program; 8] = [
     Program::Chromium,
     Program::Kafka,
     Program::Postgres,
     Program::Definitions,
     Program::Etcd,
+    Program::Helm,
     Program::Kube,
     Program::Node,
 ];

@@ -3,10 +3,12 @@
 //! The JSON is that of [dashboards](https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/),
 //! schema 39, which Grafana 10.4 and everything newer reads. It holds no id of a data source: whoever looks chooses one.
 
+mod operator;
 mod pipeline;
 
 use serde_json::{Value, json};
 
+pub use operator::operator;
 pub use pipeline::pipeline;
 
 /// Columns of Grafana's grid.

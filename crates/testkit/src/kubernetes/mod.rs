@@ -6,6 +6,7 @@
 //! budgets) is Kubernetes itself. Where pods must really run there is [`node::RealNode`].
 
 mod audit;
+mod helm;
 mod kubectl;
 pub mod node;
 mod servers;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub use audit::Request;
+pub use helm::Helm;
 pub use kubectl::{Kubectl, list};
 
 use crate::place::{self, Place};
@@ -165,7 +167,8 @@ impl Cluster {
             .apply(&fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?)?;
         let established = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
         self.admin.run(&established, None)?;
-        let served = || self.admin.get(&["scaledobjects,triggerauthentications,podmonitors"]).is_ok();
+        let served =
+            || self.admin.get(&["scaledobjects,triggerauthentications,podmonitors,servicemonitors"]).is_ok();
         // The endpoints follow the condition after a moment.
         wait::until("the API to serve the resources of others", Duration::from_secs(60), served)
     }
