@@ -248,13 +248,12 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<Option<Time>> {
-        // While the records are under way.
-        if let Err(error) = self.offsets(offsets, group) {
-            // A record that was refused is told as that, not as what comes of it.
-            self.producer.poll(Duration::ZERO);
-            let refused = self.reports().failed.take();
+        // A record that was refused is told as that, not as what comes of it. And the positions are told after the
+        // records are taken: a coordinator that is not done with the transaction before refuses them, and then
+        // librdkafka asks again after 100 ms.
+        if let Err(error) = self.answers().and_then(|()| self.offsets(offsets, group)) {
             self.abort();
-            return Err(refused.map_or(error, |refused| self.refused(&refused)));
+            return Err(error);
         }
         self.commit_alone()
     }
