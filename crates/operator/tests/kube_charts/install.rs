@@ -8,7 +8,7 @@ use std::time::Duration;
 use pricemonitor_testkit::kubernetes::Helm;
 use pricemonitor_testkit::process::Process;
 use pricemonitor_testkit::wait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{CLUSTER, DEFINITION, OPERATOR, SYSTEM, admin, chart, of_kind};
 
@@ -83,7 +83,12 @@ fn installing_upgrading_and_uninstalling_leave_the_monitors_alone() {
     let notes = upgrade(
         OPERATOR,
         &chart(OPERATOR),
-        &["--set", "image.tag=two", "--set", "defaults.kafka.bootstrapServers=k:9092"],
+        &[
+            "--set",
+            "image.tag=two",
+            "--set",
+            "defaults.kafka.bootstrapServers=k:9092,defaults.postgres.secret=prices-app",
+        ],
     );
     assert!(!notes.contains("definition of PriceMonitor is not there"), "{notes}");
     let deployment = admin().get(&["deployment", OPERATOR, "--namespace", SYSTEM]).unwrap();
@@ -106,6 +111,9 @@ fn installing_upgrading_and_uninstalling_leave_the_monitors_alone() {
 /// The real program, with the arguments and the rights of the Deployment, looks after the monitor: no container runs on
 /// a node that is played.
 fn runs(deployment: &Value) {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "prices-app", "namespace": "default"},
+        "stringData": {"host": "postgres", "dbname": "prices", "user": "app", "password": "x"}});
+    admin().apply_all(&[secret]).unwrap();
     let pod = &deployment["spec"]["template"]["spec"];
     let account = CLUSTER.account(SYSTEM, pod["serviceAccountName"].as_str().unwrap()).unwrap();
     let arguments = pod["containers"][0]["args"].as_array().unwrap();
@@ -119,7 +127,8 @@ fn runs(deployment: &Value) {
             .get(&["deployment", "shop-processor"])
             .is_ok_and(|found| of_kind(&[found], "Deployment")["spec"]["replicas"] == 0)
     };
-    wait::until("the operator to make the workers", Duration::from_secs(60), there)
-        .unwrap_or_else(|error| panic!("{error}: {}", operator.output().all()));
+    wait::until("the operator to make the workers", Duration::from_secs(60), there).unwrap_or_else(|error| {
+        panic!("{error}: {}\n{:?}", operator.output().all(), admin().get(&["pm", "shop"]))
+    });
     operator.terminate(Duration::from_secs(20)).unwrap();
 }

@@ -76,8 +76,8 @@ const MATRIX: &[(&str, &str, &str)] = &[
     ),
     (
         "grafana.dashboards.namespace",
-        "grafana.dashboards.enabled=true,grafana.dashboards.namespace=default",
-        "namespace: default",
+        "grafana.dashboards.enabled=true,grafana.dashboards.namespace=kube-system",
+        "namespace: kube-system",
     ),
     ("commonLabels", "commonLabels.team=prices", "team: prices"),
     ("podLabels", "podLabels.mesh=off", "mesh: "),
