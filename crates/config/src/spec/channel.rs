@@ -64,7 +64,7 @@ pub struct DiscordSpec {
     "rule": "has(self.url) != has(self.urlFrom)", "message": "exactly one of `url` and `urlFrom`"
 }]))]
 pub struct WebhookSpec {
-    /// http or https address, without user name and password.
+    /// http or https address, without user name and password. Exactly one of `url` and `urlFrom`.
     #[schemars(regex(pattern = patterns::URL), length(min = 1, max = 2048))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

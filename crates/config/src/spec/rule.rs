@@ -79,10 +79,10 @@ impl RuleSpec {
 }]))]
 pub struct MoveSpec {
     /// At least so many percent of the baseline; above 0, for a drop at most 100. Never met while
-    /// the baseline is zero or negative.
+    /// the baseline is zero or negative. At most one of `percent` and `absolute`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<DecimalText>,
-    /// At least so much, in the price's own unit; above 0.
+    /// At least so much, in the price's own unit; above 0. At most one of `percent` and `absolute`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absolute: Option<DecimalText>,
     /// What the price is compared with.

@@ -145,7 +145,7 @@ pub struct FileSpec {
     /// Where the file comes from. Cluster only, and needed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<SourceVolume>,
-    /// A known format.
+    /// A known format. Exactly one of `format` and `mapping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// A mapping of one's own.
@@ -168,7 +168,7 @@ pub struct HttpSpec {
     /// http or https address, without user name and password.
     #[schemars(regex(pattern = patterns::URL), length(min = 1, max = 2048))]
     pub url: String,
-    /// A known format.
+    /// A known format. Exactly one of `format` and `mapping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// A mapping of one's own.

@@ -96,11 +96,16 @@ fn is_required(parent: &Value, name: &str) -> bool {
 
 /// Whether it is said what holds without the field: at the field, or at the mapping that wants one of several.
 fn tells_default(parent: &Value, name: &str, field: &Value) -> bool {
-    let of_several = ["exactly one of", "at most one of"].iter().any(|phrase| {
-        let parent = words(parent).to_lowercase();
-        parent.find(phrase).is_some_and(|at| parent[at..].contains(&format!("`{}`", name.to_lowercase())))
-    });
-    of_several || ["Default ", "None means"].iter().any(|one| words(field).contains(one))
+    let name = format!("`{}`", name.to_lowercase());
+    let of_several = |text: &str| {
+        let text = text.to_lowercase();
+        ["exactly one of", "at most one of"]
+            .iter()
+            .any(|phrase| text.find(phrase).is_some_and(|at| text[at..].contains(&name)))
+    };
+    of_several(words(parent))
+        || of_several(words(field))
+        || ["Default ", "None means"].iter().any(|one| words(field).contains(one))
 }
 
 /// Calls `look` for every named field below a schema: its path, its name, the schema around it, its own.
