@@ -16,9 +16,8 @@ use pricemonitor_testkit::kafka;
 /// Bootstrap servers of the child.
 const CHILD: &str = "PRICEMONITOR_TEST_TAKEOVER_CHILD";
 
-/// Both partitions of an append come in one transaction of the fold: it is collected for so long since the begin of the
-/// one before, and the append takes less.
-const LINGER: Duration = Duration::from_secs(5);
+/// Both partitions of an append come in one transaction of the fold.
+const LINGER: Duration = Duration::from_millis(500);
 
 fn open(bootstrap: &str) -> KafkaLog {
     // What the engine says explains a test that fails.

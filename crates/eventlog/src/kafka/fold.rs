@@ -53,8 +53,6 @@ pub(super) struct Folding<'f, F> {
     barriers: BTreeMap<u32, Barrier>,
     /// When something came last.
     moved: Instant,
-    /// When the last transaction with records began.
-    began: Option<Instant>,
     /// Where partitions stand if the last transaction was committed after all; `None` when it is known.
     pub(super) unsure: Option<Vec<(u32, u64)>>,
     settled: bool,
@@ -77,7 +75,6 @@ pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &St
         stored: BTreeMap::new(),
         barriers: BTreeMap::new(),
         moved: Instant::now(),
-        began: None,
         unsure: None,
         settled: false,
         out: Out::default(),
@@ -115,16 +112,15 @@ impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
         let mut most = self.log.options.batch_records;
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
-        let mut full = false;
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
-            let collected = membership.collect(&mut messages, most, self.wait(full), owned);
+            let collected = membership.collect(&mut messages, most, self.wait(), owned);
             if let Err(Error::Retry(why)) = collected {
                 self.again(membership, Error::Retry(why), stop)?;
                 continue;
             }
             collected?;
-            full = messages.len() >= most;
+            let full = messages.len() >= most;
             most = if full { most * 2 } else { most / 2 }
                 .clamp(self.log.options.batch_records, self.log.options.batch_records * GROWTH);
             let changes = membership.changes();
@@ -153,17 +149,9 @@ impl<F: Fold> Folding<'_, F> {
         Ok(())
     }
 
-    /// At most one transaction in the time of a batch. That is counted from one begin to the next: what comes after a
-    /// rest, or while a transaction takes its time, is not kept waiting. Behind a full batch there is a backlog: then
-    /// the next is filled, for large ones cost less.
-    fn wait(&self, full: bool) -> Wait {
-        let linger = self.log.options.linger;
-        let more = match self.began {
-            _ if full => linger,
-            Some(began) => linger.saturating_sub(began.elapsed()),
-            None => Duration::ZERO,
-        };
-        Wait { more, first: linger }
+    /// Batches are collected for their whole time.
+    fn wait(&self) -> Wait {
+        Wait { more: self.log.options.linger, first: Duration::ZERO }
     }
 
     /// Why not all is read, if so.
@@ -277,7 +265,6 @@ impl<F: Fold> Folding<'_, F> {
         let (parts, passed): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| !part.records.is_empty());
         self.parts.extend(passed.iter().map(|part| (part.partition, part.end)));
         if !parts.is_empty() {
-            self.began = Some(Instant::now());
             self.fold_all(membership, &parts)?;
             self.moved = Instant::now();
         } else if self.moved.elapsed() > REST {
