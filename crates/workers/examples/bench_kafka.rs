@@ -344,7 +344,7 @@ fn main() {
     let run = |way: &str, count: usize| {
         let before = usage::of(broker.id()).unwrap().cpu;
         let own = std::env::current_exe().unwrap();
-        // As in the image: by itself, glibc keeps free memory apart for every thread.
+        // As docs/servers.md advises: by itself, glibc keeps free memory apart for every thread.
         let done = Command::new(own)
             .args([way, &bootstrap, &count.to_string()])
             .env("MALLOC_ARENA_MAX", "2")

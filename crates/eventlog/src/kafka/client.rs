@@ -135,9 +135,9 @@ fn reading(config: &mut ClientConfig) {
         // A position outside of the log is an operator's decision.
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "20")
-        // Of each partition. What is fetched at once is unpacked at once, to many times of that: by it the memory is
-        // bounded, more than by the queue, which holds twice as much and is filled again as soon as there is room. The
-        // default of a second stalls a fast reader whenever its queue was full.
+        // What is fetched of a partition at once is unpacked at once, to many times of that: it bounds the memory more
+        // than the queue does, which is one for all partitions of a member and takes no more fetches while it is full.
+        // Then it is looked again soon: the default of a second stalls a fast reader.
         .set("fetch.message.max.bytes", "131072")
         .set("queued.max.messages.kbytes", "256")
         .set("fetch.queue.backoff.ms", "2")
