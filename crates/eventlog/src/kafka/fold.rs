@@ -114,7 +114,8 @@ impl<F: Fold> Folding<'_, F> {
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
-            let collected = membership.collect(&mut messages, most, self.wait(), owned);
+            let collected =
+                membership.collect(&mut messages, most, Wait::Whole(self.log.options.linger), owned);
             if let Err(Error::Retry(why)) = collected {
                 self.again(membership, Error::Retry(why), stop)?;
                 continue;
@@ -147,11 +148,6 @@ impl<F: Fold> Folding<'_, F> {
         }
         self.rest(membership);
         Ok(())
-    }
-
-    /// Batches are collected for their whole time.
-    fn wait(&self) -> Wait {
-        Wait { more: self.log.options.linger, first: Duration::ZERO }
     }
 
     /// Why not all is read, if so.

@@ -19,11 +19,11 @@ use crate::{Error, Member, Result};
 
 /// How long messages are waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wait {
-    /// So long they are collected, however many come.
-    pub(super) more: Duration,
-    /// If none has come by then: so long for the first.
-    pub(super) first: Duration,
+pub(super) enum Wait {
+    /// For so long, however many come: large batches cost less.
+    Whole(Duration),
+    /// For so long for the first; it ends the wait, with what was fetched with it.
+    First(Duration),
 }
 
 /// Longest wait until partitions are read from elsewhere. No broker is asked.
@@ -308,12 +308,11 @@ impl Membership {
     ) -> Result<()> {
         self.events(Duration::ZERO)?;
         messages.clear();
-        self.reader.read(messages, most, wait.more);
-        if messages.len() == 0 {
-            // The first that comes ends the wait; what was fetched with it is there as well.
-            self.reader.read(messages, 1, wait.first);
-            if messages.len() > 0 {
-                self.reader.read(messages, most.saturating_sub(1), Duration::ZERO);
+        match wait {
+            Wait::Whole(wait) => self.reader.read(messages, most, wait),
+            Wait::First(wait) => {
+                self.reader.read(messages, 1, wait);
+                self.reader.read(messages, most.saturating_sub(messages.len()), Duration::ZERO);
             }
         }
         if messages.len() == 0 {

@@ -84,13 +84,13 @@ impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> Result<()> {
         let options = &self.log.options;
         // Somebody waits for alerts, and they are few: what is there is taken at once.
-        let more = if self.topic == Topic::Alerts { Duration::ZERO } else { options.linger };
+        let wait = if self.topic == Topic::Alerts { Wait::First } else { Wait::Whole };
         let (mut most, mut quiet) = (options.batch_records, Instant::now());
         let (mut messages, mut held) = (Messages::default(), BTreeMap::new());
         let mut stall = Stall::default();
         while !stop.is_stopped() {
             let owned: Vec<u32> = self.parts.keys().copied().collect();
-            match membership.collect(&mut messages, most, patience(&held, more, options.linger), owned) {
+            match membership.collect(&mut messages, most, wait(patience(&held, options.linger)), owned) {
                 Err(Error::Retry(why)) => {
                     tracing::warn!(group = membership.group, "read again: {why}");
                     self.read_again(membership, &self.parts)?;
@@ -324,8 +324,7 @@ impl<S: Sink> Feeding<'_, S> {
 }
 
 /// How long messages are waited for: not beyond the moment when something held is due.
-fn patience(held: &BTreeMap<u32, Held<'_>>, more: Duration, first: Duration) -> Wait {
+fn patience(held: &BTreeMap<u32, Held<'_>>, linger: Duration) -> Duration {
     let due = held.values().map(|held| held.again.saturating_duration_since(Instant::now())).min();
-    let at_most = |wait: Duration| due.map_or(wait, |due| due.min(wait));
-    Wait { more: at_most(more), first: at_most(first) }
+    due.map_or(linger, |due| due.min(linger))
 }
