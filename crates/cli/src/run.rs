@@ -23,7 +23,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let secrets = input::secrets(&args.secrets)?;
     let runtime = host::runtime()?;
     let result = everything(args, loaded, secrets, &runtime);
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    host::leave(runtime);
     result
 }
 

@@ -45,6 +45,7 @@ fn a_signal_that_comes_while_it_starts_ends_it_in_order_too() {
         std::thread::sleep(rng.millis(0, 120));
         let finished = process.terminate(LIMIT).unwrap();
         assert_eq!(finished.code(), Some(0), "{}", finished.output.all());
+        assert!(!finished.output.stderr.contains("panicked"), "{}", finished.output.all());
         std::fs::remove_dir_all(setup.data()).unwrap();
     }
 }

@@ -3,7 +3,10 @@
 
 mod conformance;
 
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use conformance::workers::{Counter, all, fold_all, values};
@@ -16,8 +19,14 @@ use pricemonitor_testkit::kafka;
 /// Bootstrap servers of the child.
 const CHILD: &str = "PRICEMONITOR_TEST_TAKEOVER_CHILD";
 
-/// Both partitions of an append come in one transaction of the fold.
+/// What the child says when it hangs.
+const HANGS: &str = "the child hangs";
+
+/// Both partitions of an append come in one transaction of the fold, mostly.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// Appends after which one must have come in one transaction.
+const TRIES: usize = 20;
 
 fn open(bootstrap: &str) -> KafkaLog {
     // What the engine says explains a test that fails.
@@ -37,19 +46,41 @@ fn in_each(values: [&str; 2]) -> Vec<Write> {
     (0..).zip(&values).map(one).collect()
 }
 
-/// The child's work: it answers partition 0, and then hangs before it answers partition 1, with the transaction open.
-/// Does nothing when run as a test.
+/// The child's work: it answers one partition, and then hangs before it answers the other, with the transaction open.
+/// Where both do not come in one transaction it answers both. Does nothing when run as a test.
 #[test]
 fn child_process() {
     let Ok(bootstrap) = std::env::var(CHILD) else { return };
-    let hang = |batch: &pricemonitor_eventlog::Batch<'_>| {
-        while batch.records.iter().any(|record| record.value == Some(b"hang")) {
-            std::thread::sleep(Duration::from_secs(1));
+    let mut fold = Counter::default();
+    let log = fold.log.clone();
+    let mut answered = None;
+    fold.hook = Some(Box::new(move |batch| {
+        if batch.records.iter().all(|record| record.value == Some(b"0")) {
+            return Ok(());
         }
+        let commits = log.lock().unwrap().commits;
+        if answered.is_some_and(|(partition, then)| partition != batch.partition && then == commits) {
+            println!("{HANGS}");
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+        answered = Some((batch.partition, commits));
         Ok(())
-    };
-    let mut fold = Counter { hook: Some(Box::new(hang)), ..Counter::default() };
+    }));
     let _ = open(&bootstrap).fold(&member("fold", "gone"), &mut fold, &Stop::new());
+}
+
+/// Whether the child has said that it hangs, by and by.
+fn listen(child: &mut Child) -> Arc<AtomicBool> {
+    let (hangs, out) = (Arc::new(AtomicBool::new(false)), child.stdout.take().unwrap());
+    let heard = hangs.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            heard.fetch_or(line.contains(HANGS), Ordering::Relaxed);
+        }
+    });
+    hangs
 }
 
 #[test]
@@ -64,19 +95,28 @@ fn what_a_dead_member_left_open_is_given_up_by_its_heir_without_waiting_for_the_
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["child_process", "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, broker.bootstrap())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let hangs = listen(&mut child);
     until("the child works", || lag(&log, "fold", Topic::Raw) == 0);
-    let end = || log.ends(Topic::State).unwrap()[0].end;
-    let before = end();
-    append(&mut door, &in_each(["1", "hang"]));
-    until("the child has written to partition 0", || end() > before);
+    let written = || log.ends(Topic::State).unwrap().iter().map(|end| end.end).sum::<u64>();
+    let mut tries = 0;
+    while !hangs.load(Ordering::Relaxed) {
+        assert!(tries < TRIES, "both partitions never came in one transaction");
+        tries += 1;
+        let (before, value) = (written(), tries.to_string());
+        append(&mut door, &in_each([&value, &value]));
+        let done = || hangs.load(Ordering::Relaxed) || lag(&log, "fold", Topic::Raw) == 0;
+        until("the child has answered both partitions, or hangs between them", done);
+        until("the child has written to one of them", || written() > before);
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     let mut heir = Counter::default();
     fold_all(&log, &member("fold", "heir"), &mut heir);
     let seen = all(&log, Topic::Processed);
-    assert_eq!(values(&seen, "key0"), ["0#1", "1#2"]);
-    assert_eq!(values(&seen, "key1"), ["0#1", "hang#2"]);
+    let want: Vec<String> = (0..=tries).map(|n| format!("{n}#{}", n + 1)).collect();
+    assert_eq!(values(&seen, "key0"), want);
+    assert_eq!(values(&seen, "key1"), want);
 }

@@ -22,6 +22,8 @@ use super::{Ground, Roles, Shared, background, web};
 use crate::exit::{Failure, Result};
 use crate::input::Loaded;
 
+/// How long what is being opened may take to end after a signal.
+const OPENING: Duration = Duration::from_millis(2000);
 /// How long the page, the console and the housekeeping may take to end, all together.
 const LAST_PARTS: Duration = Duration::from_millis(500);
 /// How long the database may take to close; it needs no closing to be whole.
@@ -57,6 +59,12 @@ pub(crate) fn runtime() -> Result<Runtime> {
         .enable_all()
         .build()
         .map_err(Failure::runtime)
+}
+
+/// Leaves a runtime behind for the end of the process, which is now. A thread that hangs in it would call the end of the
+/// runtime a bug, and panic.
+pub(crate) fn leave(runtime: Runtime) {
+    std::mem::forget(runtime);
 }
 
 /// Name of a process that serves on `address`: the same after a restart, and no other process of this machine has it.
@@ -107,15 +115,18 @@ impl<'r> Host<'r> {
     ) -> Result<Option<T>> {
         let stop = Stop::new();
         let asked = stop.clone();
-        let opening = self.runtime.spawn_blocking(move || open(&asked));
+        let mut opening = self.runtime.spawn_blocking(move || open(&asked));
         let (signals, died) = (&mut self.signals, &mut self.died);
         let opened = self.runtime.block_on(async {
-            tokio::select! {
-                ended = signals.first(died) => ended.map(|()| None),
-                opened = opening => opened.map_err(Failure::runtime).and_then(|opened| opened),
-            }
+            let ended = tokio::select! {
+                ended = signals.first(died) => ended,
+                opened = &mut opening => return opened.map_err(Failure::runtime).and_then(|opened| opened),
+            };
+            stop.stop();
+            // What it has begun, a database that is being opened, ends in order; what hangs is left behind.
+            let _ = tokio::time::timeout(OPENING, opening).await;
+            ended.map(|()| None)
         });
-        stop.stop();
         if !matches!(opened, Ok(Some(_))) {
             self.end(Vec::new());
         }

@@ -13,6 +13,7 @@ use crate::exit::Result;
 use crate::input::{self, Loaded};
 use crate::logging;
 use crate::pipeline::host::{self, Given, Host};
+use crate::pipeline::stop::Flushed;
 use crate::pipeline::{Ground, Roles, web};
 
 /// Lines that may wait for the console; more are counted, not waited for.
@@ -27,7 +28,7 @@ pub(crate) fn run(args: UpArgs) -> Result<()> {
     let secrets = input::secrets(&args.secrets)?;
     let runtime = host::runtime()?;
     let result = everything(&args, loaded, secrets, &runtime);
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    host::leave(runtime);
     result
 }
 
@@ -52,7 +53,10 @@ fn everything(args: &UpArgs, loaded: Vec<Loaded>, secrets: Secrets, runtime: &Ru
     let shared = host.shared.clone();
     let answers = host.serve(bound);
     let prepared = host.connect(move |stop| plan.prepare(loaded, &shared, stop))?;
-    let Some((monitors, database)) = prepared else { return Ok(()) };
+    let Some((monitors, database)) = prepared else {
+        banner::goodbye(args, &Flushed::default());
+        return Ok(());
+    };
     let console = console::Console::new(args, several, witness);
     let (shared, stop) = (host.shared.clone(), host.stop.clone());
     host.beside(console.run(seen, shared.metrics.clone(), stop.clone()));
