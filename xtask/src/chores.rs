@@ -6,19 +6,25 @@ use anyhow::Result;
 
 use crate::run;
 
-/// Packages with documents that are generated from their code; with `UPDATE=1` their tests write
-/// instead of compare.
-const GENERATING: [&str; 1] = ["pricemonitor-config"];
+/// Tests of what is generated from the code (documents, charts, manifests), in the order in which one is made of the other;
+/// with `UPDATE=1` they write instead of compare. The last two need a real API server and Helm.
+const GENERATING: [&[&str]; 5] = [
+    &["test", "-p", "pricemonitor-config", "--lib"],
+    &["test", "--workspace", "--test", "golden", "--test", "charts"],
+    &["test", "--workspace", "--test", "alerts"],
+    &["test", "--workspace", "--test", "kube_charts", "--", "render"],
+    &["test", "--workspace", "--test", "kube_manifests"],
+];
 
-/// Writes the generated documents.
+/// Writes what is generated.
 ///
 /// # Errors
 /// When cargo cannot be run.
 pub(crate) fn docs() -> Result<bool> {
     let mut ok = true;
-    for package in GENERATING {
-        println!("\n=== {package} ===");
-        let mut command = run::cargo(["test", "-p", package]);
+    for words in GENERATING {
+        println!("\n=== cargo {} ===", words.join(" "));
+        let mut command = run::cargo(words.iter().copied());
         command.env("UPDATE", "1");
         ok &= run::stream(&mut command, Duration::from_secs(30 * 60))?;
     }

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// A stage of the test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Stage {
-    /// Gets what the tests need: headless Chromium, Kafka, PostgreSQL, Kubernetes
+    /// Gets what the tests need: headless Chromium, Kafka, PostgreSQL, Prometheus, Kubernetes
     Provision,
     /// Compiles every test and the binary, once
     Build,
@@ -34,7 +34,7 @@ enum Stage {
     Doc,
     /// The real binary: kill -9 under load, stop signals, bad input, secrets
     E2e,
-    /// Real servers: Kafka, PostgreSQL and Kubernetes
+    /// Real servers: Kafka, PostgreSQL, Prometheus and Kubernetes
     Servers,
     /// The web page in headless Chromium
     Browser,
@@ -89,7 +89,10 @@ impl Stage {
 
 /// Whether a test program of this name starts real servers.
 fn of_servers(name: &str) -> bool {
-    name == "servers" || ["kafka_", "postgres_", "kube_"].iter().any(|begin| name.starts_with(begin))
+    name == "servers"
+        || ["docker_", "grafana_", "kafka_", "kube_", "postgres_", "prometheus_"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
 }
 
 /// How a test begins the line, to standard error, in which it says why it can prove nothing on this machine.

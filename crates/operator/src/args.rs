@@ -59,7 +59,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAMESPACE,...", value_delimiter = ',', env = "PRICEMONITOR_WATCH_NAMESPACES")]
     pub(crate) watch_namespaces: Vec<String>,
     /// Address for /metrics, /livez and /readyz
-    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:9464", env = "PRICEMONITOR_LISTEN")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "0.0.0.0:9464",
+        env = "PRICEMONITOR_OPERATOR_LISTEN"
+    )]
     pub(crate) listen: std::net::SocketAddr,
     /// Namespace of the Lease that says which replica writes [default: that of the pod]
     #[arg(long, value_name = "NAMESPACE", env = "PRICEMONITOR_LEASE_NAMESPACE")]

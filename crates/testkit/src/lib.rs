@@ -5,7 +5,10 @@
 //! It sees `model` alone, so that what it expects is worked out apart from the code it tests.
 //! Everything it starts ends with the value that started it; every wait has an end.
 
+mod apart;
 pub mod certificates;
+pub mod docker;
+pub mod documents;
 pub mod feed;
 pub mod http;
 pub mod image;
@@ -15,11 +18,13 @@ pub mod oracle;
 pub mod place;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod provisioned;
 pub mod proxy;
 pub mod read;
 pub mod rng;
 pub mod server;
+pub mod terminal;
 pub mod topics;
 pub mod usage;
 pub mod wait;

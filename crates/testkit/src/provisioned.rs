@@ -32,6 +32,14 @@ pub const KAFKA: Program = Program {
 pub const POSTGRES: Program =
     Program { name: "postgres", version: "18.6.0", recipe: "postgresql 18.6.0, r1" };
 
+/// Prometheus: `bin/` with [`PROMETHEUS_PROGRAMS`]. Its version is the system's or Debian's: what is asked of it, rules and
+/// queries, is the same in each since 2.31.
+pub const PROMETHEUS: Program =
+    Program { name: "prometheus", version: "any", recipe: "the system's or debian's, r1" };
+
+/// The programs that [`PROMETHEUS`] holds.
+pub const PROMETHEUS_PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
+
 /// etcd, the store of a Kubernetes API server: `bin/etcd`.
 pub const ETCD: Program = Program { name: "etcd", version: "3.7.3", recipe: "etcd 3.7.3, r1" };
 
@@ -65,10 +73,27 @@ pub const NODE_TOOLS: [&str; 6] = ["runc", "nft", "ip", "unshare", "nsenter", "l
 /// What other people's operators add to an API, of which ours makes objects (KEDA's scaling by lag, the
 /// Prometheus operator's PodMonitor): `definitions.yaml`.
 pub const DEFINITIONS: Program =
-    Program { name: "definitions", version: "1", recipe: "keda 2.21.0, prometheus-operator 0.85.0, r2" };
+    Program { name: "definitions", version: "1", recipe: "keda 2.21.0, prometheus-operator 0.85.0, r3" };
+
+/// What checks dashboards against Grafana's schema: `bin/grafana-schema`. Its version is that of Grafana's library for
+/// dashboards, of which it is made.
+pub const GRAFANA_SCHEMA: Program =
+    Program { name: "grafana-schema", version: "0.0.22", recipe: "grafana-foundation-sdk 0.0.22, r1" };
 
 /// Helm: `bin/helm`.
 pub const HELM: Program = Program { name: "helm", version: "4.3.1", recipe: "helm 4.3.1, r1" };
+
+/// What a container engine for tests needs beside [`DOCKER_TOOLS`]: docker's compose, `bin/docker-compose`, and the files of
+/// a small Debian, of which base images are made: `debian.tar`.
+pub const DOCKER: Program = Program {
+    name: "docker",
+    version: "1",
+    recipe: "compose of trixie; debian with gcc, g++, make, perl, libc6-dev, ca-certificates, busybox, default-jre-headless, \
+             postgresql-client, r1",
+};
+
+/// What a container engine takes from the system.
+pub const DOCKER_TOOLS: [&str; 4] = ["dockerd", "docker", "iptables", "debootstrap"];
 
 impl Program {
     /// Its folder, whether it is there or not.

@@ -1,5 +1,6 @@
 //! Debian's packages, by `apt-get`.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,13 +21,31 @@ pub(crate) fn install(packages: &[&str], by_hand: &str) -> Result<()> {
     if !may_install() {
         bail!("{by_hand}");
     }
-    apt(&["update", "-q"]).with_context(|| by_hand.to_owned())?;
+    apt(&["update", "-q"], None).with_context(|| by_hand.to_owned())?;
     let mut install = vec!["install", "-q", "-y", "--no-install-recommends"];
     install.extend(packages);
-    apt(&install).with_context(|| by_hand.to_owned())
+    apt(&install, None).with_context(|| by_hand.to_owned())
 }
 
-fn apt(arguments: &[&str]) -> Result<()> {
+/// Downloads packages into `folder` and installs nothing: everybody may, where there are lists of packages. Root gets lists
+/// where there are none.
+///
+/// # Errors
+/// When there is no apt-get, or it has no such package.
+pub(crate) fn download(packages: &[&str], folder: &Path) -> Result<()> {
+    // As root it would download as a user who may not write there, and complain.
+    let mut download = vec!["download", "-q", "-o", "APT::Sandbox::User=root"];
+    download.extend(packages);
+    match apt(&download, Some(folder)) {
+        Err(_) if may_install() && !run::was_interrupted() => {
+            apt(&["update", "-q"], None)?;
+            apt(&download, Some(folder))
+        }
+        done => done,
+    }
+}
+
+fn apt(arguments: &[&str], folder: Option<&Path>) -> Result<()> {
     let mut command = Command::new("apt-get");
     command
         .args([
@@ -39,6 +58,9 @@ fn apt(arguments: &[&str]) -> Result<()> {
         ])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive");
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
     if !run::stream(&mut command, Duration::from_secs(10 * 60))? {
         bail!("apt-get {} failed", arguments.join(" "));
     }

@@ -45,6 +45,7 @@ const FOREIGN: [(&str, &str, &[&str]); 2] = [
         "v0.85.0",
         &[
             "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+            "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
             "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
         ],
     ),

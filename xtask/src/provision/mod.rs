@@ -3,12 +3,15 @@
 mod apt;
 mod cache;
 mod chromium;
+mod docker;
 mod go;
+mod grafana;
 mod kafka;
 mod kubernetes;
 mod maven;
 mod node;
 mod postgres;
+mod prometheus;
 // The versions and places are the tests' as well, who look there for their servers; this package stands
 // on no other, so that it builds in seconds. Each side uses a part of it.
 #[path = "../../../crates/testkit/src/provisioned.rs"]
@@ -36,8 +39,12 @@ pub(crate) enum Program {
     Chromium,
     /// KEDA's and the Prometheus operator's resources, by Go
     Definitions,
+    /// A container engine, docker's compose and the files of a small Debian, by apt-get; on Debian as root alone
+    Docker,
     /// etcd, built with Go
     Etcd,
+    /// What checks dashboards against Grafana's schema, built with Go
+    GrafanaSchema,
     /// Helm, built with Go
     Helm,
     /// Apache Kafka, by Maven; needs Java 17
@@ -49,14 +56,19 @@ pub(crate) enum Program {
     Node,
     /// PostgreSQL, by Maven, else Debian's package
     Postgres,
+    /// Prometheus and promtool: the system's, else Debian's package, unpacked
+    Prometheus,
 }
 
 /// What the stages of `cargo xtask test` need, the quickest to get first.
-const TESTS: [Program; 8] = [
+const TESTS: [Program; 11] = [
     Program::Chromium,
     Program::Kafka,
     Program::Postgres,
+    Program::Prometheus,
     Program::Definitions,
+    Program::Docker,
+    Program::GrafanaSchema,
     Program::Etcd,
     Program::Helm,
     Program::Kube,
@@ -85,12 +97,15 @@ pub(crate) fn get(programs: &[Program]) -> Result<bool> {
         ok &= match program {
             Program::Chromium => chromium::get()?,
             Program::Definitions => kubernetes::definitions()?,
+            Program::Docker => docker::get()?,
             Program::Etcd => kubernetes::etcd()?,
+            Program::GrafanaSchema => grafana::schema()?,
             Program::Helm => kubernetes::helm()?,
             Program::Kafka => kafka::get()?,
             Program::Kube => kubernetes::kube()?,
             Program::Node => node::get()?,
             Program::Postgres => postgres::get()?,
+            Program::Prometheus => prometheus::get()?,
         };
     }
     go::tidy()?;

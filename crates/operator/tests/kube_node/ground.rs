@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use pricemonitor_operator::rbac::{self, Account};
+use pricemonitor_testkit::docker::{self, Engine};
 use pricemonitor_testkit::image::Image;
 use pricemonitor_testkit::kafka::{self, Kafka};
 use pricemonitor_testkit::kubernetes::Kubectl;
@@ -27,7 +28,22 @@ const SHOP: &str = "tickets";
 /// Namespace of the operator.
 const SYSTEM: &str = "pricemonitor-system";
 /// As the operator and the manifest name it.
-const IMAGE: &str = "pricemonitor:node";
+const IMAGE: &str = docker::IMAGE;
+
+/// The image as `docker/Dockerfile` has it, saved.
+fn built(place: &Place) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let (engine, archive) = (Engine::here().unwrap(), place.at("image.tar"));
+    engine.build(&root).unwrap();
+    engine.save(IMAGE, &archive).unwrap();
+    archive
+}
+
+/// Where no container engine can be had: the program of this build and what it is linked to.
+fn assembled() -> Image {
+    let image = Image::new(&format!("docker.io/library/{IMAGE}")).user("65532:65532");
+    image.with_program(&program(), "/usr/local/bin/pricemonitor").unwrap()
+}
 
 pub(crate) struct Ground {
     // Before the servers and the node, for when a test fails.
@@ -41,15 +57,19 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn new() -> Ground {
+        let place = Place::new().unwrap();
+        // One machine apart after the other.
+        let archive = docker::obstacle().is_none().then(|| built(&place));
         let node = RealNode::start().unwrap();
-        let image = Image::new(&format!("docker.io/library/{IMAGE}")).user("65532:65532");
-        node.load(&image.with_program(&program(), "/usr/local/bin/pricemonitor").unwrap()).unwrap();
+        match archive {
+            Some(archive) => node.import(&archive).unwrap(),
+            None => node.load(&assembled()).unwrap(),
+        }
         let also_at = Some(node.host());
         let kafka = Kafka::start(&kafka::Options { also_at, ..Default::default() }).unwrap();
         let postgres =
             Postgres::start(&postgres::Options { secure: true, also_at, ..Default::default() }).unwrap();
         let receiver = Receiver::start_at(node.host(), |_| Answer::status(204)).unwrap();
-        let place = Place::new().unwrap();
         let mut ground = Ground { operator: None, receiver, kafka, postgres, place, node };
         ground.prepare();
         ground

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::namespaces::Namespaces;
-use super::network::{NODE as ADDRESS, PODS};
-use super::{NAME, cgroup, runtime};
+use super::{NAME, PODS, runtime};
+use crate::apart::Namespaces;
+use crate::apart::cable::APART as ADDRESS;
 use crate::http;
 use crate::kubernetes::Cluster;
 use crate::kubernetes::users::User;
@@ -20,12 +20,12 @@ use crate::server::{Server, joined};
 const READY: u16 = 8181;
 
 /// It trusts whoever reaches it: nobody but this machine and its pods can.
-pub(super) fn start(place: &Place, inside: &Namespaces, cluster: &Cluster) -> Result<Server> {
+pub(super) fn start(place: &Place, inside: &Namespaces, cluster: &Cluster, cgroup: &str) -> Result<Server> {
     let names = place.write("resolv.conf", format!("nameserver {ADDRESS}\n"))?;
     let settings = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": format!("unix://{}", runtime::socket(place).display()),
-        "cgroupDriver": "cgroupfs", "cgroupRoot": format!("/{}", cgroup::NAME), "failCgroupV1": false,
+        "cgroupDriver": "cgroupfs", "cgroupRoot": format!("/{cgroup}"), "failCgroupV1": false,
         "failSwapOn": false, "oomScoreAdj": 0, "maxOpenFiles": 20_000,
         "address": ADDRESS.to_string(), "healthzBindAddress": "127.0.0.1",
         "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},

@@ -8,11 +8,7 @@
 //! Pods reach this machine at [`HOST`], and this machine reaches pods by their addresses. Nothing leads out of the
 //! machine: images are imported ([`RealNode::load`]), never pulled.
 
-mod cgroup;
-mod ground;
 mod kubelet;
-mod namespaces;
-mod network;
 mod runtime;
 
 use std::net::Ipv4Addr;
@@ -21,21 +17,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub use ground::obstacle;
-pub use network::HOST;
+pub use crate::apart::cable::HOST;
 
 use super::{Cluster, Parts};
+use crate::apart::{self, Namespaces, cable, cgroup};
 use crate::image::Image;
 use crate::place::Place;
 use crate::process::Process;
-use crate::provisioned::NODE;
+use crate::provisioned::{NODE, NODE_TOOLS};
 use crate::server::Server;
-use namespaces::Namespaces;
 
 /// kubelet tells that its node is ready within seconds; a busy machine takes longer.
 const START: Duration = Duration::from_secs(120);
+/// Addresses of the pods.
+const PODS: &str = "10.213.78.0/24";
 /// The name of the node.
 pub const NAME: &str = "node-1";
+
+/// Why this machine can have no real node; `None` where it can, and where [`RealNode::start`] must work once
+/// `cargo xtask provision etcd kube node` has.
+pub fn obstacle() -> Option<String> {
+    apart::obstacle(&NODE_TOOLS)
+}
 
 /// A control plane with one real node. Dropping it ends both and leaves nothing behind. There is one on a machine
 /// at a time: another one waits.
@@ -46,9 +49,9 @@ pub struct RealNode {
     containerd: Server,
     namespaces: Namespaces,
     cluster: Cluster,
-    _cgroups: cgroup::Tree,
+    cgroups: cgroup::Tree,
     place: Place,
-    _turn: ground::Turn,
+    _turn: apart::Turn,
 }
 
 impl RealNode {
@@ -61,24 +64,17 @@ impl RealNode {
         if let Some(why) = obstacle() {
             bail!("this machine can have no real node of Kubernetes: {why}");
         }
-        NODE.provided()?;
-        let turn = ground::turn()?;
+        let programs = NODE.provided()?.join("bin");
+        let turn = apart::turn()?;
         let place = Place::new()?;
-        let cgroups = cgroup::Tree::new()?;
-        let namespaces = Namespaces::new(&place)?;
-        network::connect(namespaces.first())?;
+        let cgroups = cgroup::Tree::new("node")?;
+        let namespaces = Namespaces::new(&place, &programs)?;
+        cable::connect(namespaces.first(), Some(PODS))?;
         let mut cluster = Cluster::start_at(HOST, Parts::Controllers)?;
         cluster.add_scheduler()?;
         let containerd = runtime::start(&place, &namespaces)?;
-        let mut node = RealNode {
-            others: Vec::new(),
-            containerd,
-            namespaces,
-            cluster,
-            _cgroups: cgroups,
-            place,
-            _turn: turn,
-        };
+        let mut node =
+            RealNode { others: Vec::new(), containerd, namespaces, cluster, cgroups, place, _turn: turn };
         node.prepare()?;
         Ok(node)
     }
@@ -89,7 +85,7 @@ impl RealNode {
         let answers = || ctr(inside, &socket, &["version"]);
         self.containerd.wait_until_ready(START, answers)?;
         self.load(&runtime::pause(&NODE.provided()?.join("bin/pause")))?;
-        let mut kubelet = kubelet::start(place, inside, &self.cluster)?;
+        let mut kubelet = kubelet::start(place, inside, &self.cluster, self.cgroups.name())?;
         self.others.push(kubelet::proxy(place, inside, &self.cluster)?);
         let mut names = kubelet::names(place, inside, self.cluster.admin().kubeconfig())?;
         let wait = format!("node/{NAME}");
@@ -107,10 +103,17 @@ impl RealNode {
     /// When it cannot be put together or imported.
     pub fn load(&self, image: &Image) -> Result<()> {
         let file = image.write(&self.place)?;
-        let path = file.to_str().context("the folder for tests is no text")?;
-        ctr(&self.namespaces, &runtime::socket(&self.place), &["images", "import", path])
-            .with_context(|| format!("importing {}", image.reference()))?;
+        self.import(&file).with_context(|| format!("importing {}", image.reference()))?;
         std::fs::remove_file(&file).context("removing the image's file")
+    }
+
+    /// Makes the images of an archive known to the node, such as one that docker has saved.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        let path = archive.to_str().context("the folder for tests is no text")?;
+        ctr(&self.namespaces, &runtime::socket(&self.place), &["images", "import", path])
     }
 
     /// The control plane.
@@ -143,16 +146,4 @@ fn ctr(inside: &Namespaces, socket: &Path, arguments: &[&str]) -> Result<()> {
         bail!("ctr {} failed ({}):\n{}", arguments.join(" "), finished.status, finished.output.all());
     }
     Ok(())
-}
-
-/// A tool of the system, which ends at once; what it wrote to standard output.
-fn tool(words: &[&str]) -> Result<String> {
-    let (program, arguments) = words.split_first().context("no tool is named")?;
-    let finished = Process::start(std::process::Command::new(program).args(arguments))?
-        .wait(Duration::from_secs(20))
-        .with_context(|| words.join(" "))?;
-    if !finished.status.success() {
-        bail!("{} failed ({}): {}", words.join(" "), finished.status, finished.output.all().trim());
-    }
-    Ok(finished.output.stdout)
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::json;
 
-use super::namespaces::Namespaces;
-use super::network::PODS;
+use super::PODS;
+use crate::apart::Namespaces;
 use crate::image::Image;
 use crate::place::Place;
 use crate::provisioned::NODE;

@@ -1,5 +1,4 @@
-//! The control groups below which kubelet makes those of pods: in every hierarchy a tree of our own, which is gone
-//! when the node is.
+//! The control groups of a machine apart: in every hierarchy a tree of our own, which is gone when the machine is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,26 +10,32 @@ use crate::wait;
 
 /// Where the system has its control groups.
 const ROOT: &str = "/sys/fs/cgroup";
-/// The name of the tree: kubelet's `cgroupRoot`.
-pub(super) const NAME: &str = "pricemonitor-node";
+/// What the names of the trees begin with.
+const PREFIX: &str = "pricemonitor-";
 /// The kernel takes a moment to see that a group is empty.
 const EMPTY: Duration = Duration::from_secs(20);
 
 /// The tree, until the value is dropped.
 #[derive(Debug)]
-pub(super) struct Tree(());
+pub(crate) struct Tree(String);
 
 impl Tree {
     /// Makes it, in place of what a test left that was killed.
-    pub(super) fn new() -> Result<Tree> {
-        remove(NAME)?;
-        make(NAME)?;
-        Ok(Tree(()))
+    pub(crate) fn new(whose: &str) -> Result<Tree> {
+        let name = format!("{PREFIX}{whose}");
+        remove(&name)?;
+        make(&name)?;
+        Ok(Tree(name))
+    }
+
+    /// Its name below the top of every hierarchy.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
     }
 
     /// Whether one can be made.
-    pub(super) fn probe() -> Result<()> {
-        let name = format!("{NAME}-probe-{}", std::process::id());
+    pub(crate) fn probe() -> Result<()> {
+        let name = format!("{PREFIX}probe-{}", std::process::id());
         let made = make(&name);
         remove(&name)?;
         made
@@ -39,7 +44,7 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        if let Err(error) = remove(NAME) {
+        if let Err(error) = remove(&self.0) {
             eprintln!("testkit: {error:#}");
         }
     }
@@ -95,7 +100,7 @@ fn remove(name: &str) -> Result<()> {
         let groups = tops().unwrap_or_default().into_iter().map(|top| top.join(name));
         groups.filter(|group| group.exists() && !remove_below(group)).collect()
     };
-    wait::until("the control groups of a node to be empty", EMPTY, || left().is_empty())
+    wait::until("the control groups of a machine apart to be empty", EMPTY, || left().is_empty())
         .with_context(|| format!("{:?} still hold processes", left()))
 }
 
