@@ -77,6 +77,14 @@ pub fn status(before: &PriceMonitorStatus, facts: &Facts<'_>, now: &str) -> Pric
     }
 }
 
+/// What is counted of a monitor: each condition with its status, and whether it is suspended. That is no condition of its
+/// own but the reason of a Ready that is False; whoever watches over Ready must be able to tell it from a failure.
+pub fn counted(conditions: &[Condition]) -> Vec<(String, String)> {
+    let rests = conditions.iter().any(|one| one.kind == "Ready" && one.reason == "Suspended");
+    let rest = rests.then(|| ("Suspended".to_owned(), "True".to_owned()));
+    conditions.iter().map(|one| (one.kind.clone(), one.status.clone())).chain(rest).collect()
+}
+
 struct Judged {
     kind: &'static str,
     status: &'static str,
@@ -293,6 +301,13 @@ mod tests {
         assert_eq!(ready(&facts(&[])), said("False", "SetupNotStarted"));
         let suspended = Facts { suspended: true, ..facts(&well) };
         assert_eq!(ready(&suspended), said("False", "Suspended"));
+        let of =
+            |facts: &Facts<'_>| counted(&status(&PriceMonitorStatus::default(), facts, "now").conditions);
+        assert!(
+            of(&suspended).contains(&said("Suspended", "True"))
+                && of(&suspended).contains(&said("Ready", "False"))
+        );
+        assert!(of(&facts(&well)).iter().all(|(kind, _)| kind != "Suspended"));
         let missing = Facts { missing: vec!["the Secret `x` is missing".to_owned()], ..suspended };
         assert_eq!(ready(&missing), said("False", "MissingReference"));
         let refused = Facts { refused: vec!["cannot".to_owned()], ..facts(&well) };

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Error, Kubernetes};
 use crate::cache::{Cache, Key};
+use crate::conditions::counted;
 use crate::events::{News, tell};
 use crate::kinds::{self, CONFIG_MAP, MONITOR, SECRET};
 use crate::metrics::Metrics;
@@ -121,8 +122,7 @@ impl Shared {
     }
 
     fn learn(&self, monitor: &Key, done: &Done) {
-        let conditions: Vec<_> =
-            done.status.conditions.iter().map(|one| (one.kind.clone(), one.status.clone())).collect();
+        let conditions = counted(&done.status.conditions);
         let mut known = self.known();
         let Some(one) = known.get_mut(monitor) else { return };
         if done.failure.is_none() {

@@ -42,7 +42,7 @@ impl Metrics {
             active: IntGauge::with_opts(named("reconciles_active", "Reconciles under way"))?,
             waiting: IntGauge::with_opts(named("queue_depth", "Monitors that wait to be looked at"))?,
             monitors: IntGaugeVec::new(
-                named("monitors", "Monitors, by condition and its status"),
+                named("monitors", "Monitors, by condition and its status; suspended ones by that, too"),
                 &["condition", "status"],
             )?,
         };

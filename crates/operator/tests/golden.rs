@@ -158,9 +158,10 @@ fn what_the_chart_lets_the_operator_do_is_what_it_needs() {
 fn the_dashboards_in_the_chart_are_current() {
     let chart = here("../../charts/pricemonitor-operator/files/dashboards");
     let text = |dashboard: &Value| format!("{}\n", serde_json::to_string_pretty(dashboard).unwrap());
-    let pipeline = grafana::pipeline("pricemonitor-pipeline", "PriceMonitor / Pipeline", None);
+    same(&chart.join("prices.json"), &text(&grafana::prices(grafana::PRICES, "PriceMonitor / Prices")));
+    let pipeline = grafana::pipeline(grafana::PIPELINE, "PriceMonitor / Pipeline", None);
     same(&chart.join("pipeline.json"), &text(&pipeline));
-    let operator = grafana::operator("pricemonitor-operator", "PriceMonitor / Operator");
+    let operator = grafana::operator(grafana::OPERATOR, "PriceMonitor / Operator");
     same(&chart.join("operator.json"), &text(&operator));
 }
 

@@ -95,6 +95,14 @@ impl Health {
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
+    /// Each worker, and what it stands on, with whether it works.
+    pub fn workers(&self) -> Vec<(Part, bool)> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let works = |state: &State| matches!(state, State::Well | State::Off(_));
+        let workers = parts.iter().filter(|(part, _)| part.kind == "worker");
+        workers.map(|(part, state)| (part.clone(), works(state))).collect()
+    }
+
     /// Everything a person should know.
     pub fn notices(&self) -> Vec<Notice> {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,8 +153,10 @@ mod tests {
         assert!(health.ill(&source, "torn"));
         assert_eq!(health.ready(), Ok(()));
         assert_eq!(health.notices().len(), 1);
+        assert_eq!(health.workers(), [(worker.clone(), true)], "a source is no worker");
         health.ill(&worker, "disk full");
         assert_eq!(health.ready(), Err(vec!["default.a processor: disk full".to_owned()]));
+        assert_eq!(health.workers(), [(worker, false)]);
     }
 
     #[test]

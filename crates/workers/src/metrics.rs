@@ -2,19 +2,30 @@
 //!
 //! No label takes a value from outside the manifest and the program, so their number is bounded.
 
-use std::time::Duration;
+mod book;
+mod monitor;
+#[cfg(test)]
+mod reference;
 
-use pricemonitor_eventlog::Observer;
-use pricemonitor_model::Direction;
-use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry,
-};
+use std::sync::Arc;
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+
+pub use book::Described;
+pub use monitor::MonitorMetrics;
+
+use crate::health::{Health, Part};
+use book::Book;
 
 /// Every metric of the process, by monitor.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
+    described: Arc<[Described]>,
+    process_ready: IntGauge,
+    worker_ready: IntGaugeVec,
+    worker_started: GaugeVec,
+    source_interval: GaugeVec,
     polls: IntCounterVec,
     poll_seconds: HistogramVec,
     source_errors: IntCounterVec,
@@ -42,9 +53,14 @@ pub struct Metrics {
     skipped: IntCounterVec,
 }
 
-/// Spans from half a millisecond to ten seconds.
-const SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const PRODUCER: &[&str] = &["producer"];
+const PROCESSOR: &[&str] = &["processor"];
+const STORAGE: &[&str] = &["storage"];
+const ALERT: &[&str] = &["alert"];
+const SINKS: &[&str] = &["storage", "alert"];
+const READERS: &[&str] = &["processor", "storage", "alert"];
+const WORKERS: &[&str] = &["producer", "processor", "storage", "alert"];
+const EVERYBODY: &[&str] = &["producer", "processor", "storage", "alert", "dashboard"];
 
 /// From one record to the largest batch.
 const RECORDS: &[f64] =
@@ -56,143 +72,190 @@ impl Metrics {
     /// # Errors
     /// When two metrics have one name: a mistake in this file.
     pub fn new() -> Result<Metrics, prometheus::Error> {
-        let registry = Registry::new();
-        let r = &registry;
+        let mut book = Book::default();
         let metrics = Metrics {
-            polls: counter(
-                r,
+            process_ready: book.process_gauge(
+                EVERYBODY,
+                "process_ready",
+                "1 while the process is ready, as `/readyz` says it; 0 while it starts, waits for its servers or has a worker that does not work",
+            )?,
+            worker_ready: book.int_gauge(
+                EVERYBODY,
+                "worker_ready",
+                "1 while a worker, or what it stands on (event log, kafka, lag, database), works; 0 while it starts or does not",
+                &["worker"],
+            )?,
+            worker_started: book.gauge(
+                WORKERS,
+                "worker_started_timestamp_seconds",
+                "When a worker began in this process, in seconds since the epoch; it changes when the process is started anew",
+                &["worker"],
+            )?,
+            source_interval: book.gauge(
+                PRODUCER,
+                "source_interval_seconds",
+                "How often a source is to be looked at, by its manifest; from the moment on at which this process looks after it",
+                &["source"],
+            )?,
+            polls: book.counter(
+                PRODUCER,
                 "source_polls_total",
                 "Looks at a source, by outcome (ok, unchanged, failed)",
                 &["source", "outcome"],
             )?,
-            poll_seconds: histogram(
-                r,
+            poll_seconds: book.histogram(
+                PRODUCER,
                 "source_poll_duration_seconds",
                 "How long a look at a source took",
                 &["source"],
             )?,
-            source_errors: counter(
-                r,
+            source_errors: book.counter(
+                PRODUCER,
                 "source_errors_total",
                 "Failed looks at a source, by reason",
                 &["source", "reason"],
             )?,
-            source_last_success: gauge(
-                r,
+            source_last_success: book.gauge(
+                PRODUCER,
                 "source_last_success_timestamp_seconds",
                 "When a source was last read",
                 &["source"],
             )?,
-            appended: counter(
-                r,
+            appended: book.counter(
+                PRODUCER,
                 "observations_appended_total",
                 "Observations acknowledged by the event log",
                 &["source"],
             )?,
-            append_seconds: histogram(
-                r,
+            append_seconds: book.histogram(
+                PRODUCER,
                 "append_duration_seconds",
                 "How long the event log took to acknowledge an append",
                 &[],
             )?,
-            processed: counter(
-                r,
+            processed: book.counter(
+                PROCESSOR,
                 "observations_processed_total",
                 "Observations processed, by direction",
                 &["direction"],
             )?,
-            alerts: counter(r, "alerts_total", "Alerts raised, by rule", &["rule"])?,
-            suppressed: counter(r, "alerts_suppressed_total", "Hits that a cooldown kept back", &[])?,
-            dead_letters: counter(
-                r,
+            alerts: book.counter(
+                PROCESSOR,
+                "alerts_total", "Alerts raised, by rule", &["rule"])?,
+            suppressed: book.counter(
+                PROCESSOR,
+                "alerts_suppressed_total", "Hits that a cooldown kept back", &[])?,
+            dead_letters: book.counter(
+                PROCESSOR,
                 "dead_letters_total",
                 "Raw records that could not be acted on, by reason",
                 &["reason"],
             )?,
-            state_entries: int_gauge(r, "state_entries", "Keys in the processor's state", &[])?,
-            rows: counter(
-                r,
+            state_entries: book.int_gauge(
+                PROCESSOR,
+                "state_entries", "Keys in the processor's state", &[])?,
+            rows: book.counter(
+                SINKS,
                 "rows_written_total",
                 "Rows written, by sink (history, csv, alerts)",
                 &["sink"],
             )?,
-            duplicates: counter(r, "duplicates_refused_total", "Rows that a sink already had", &["sink"])?,
-            write_seconds: histogram(
-                r,
+            duplicates: book.counter(
+                SINKS,
+                "duplicates_refused_total", "Rows that a sink already had", &["sink"])?,
+            write_seconds: book.histogram(
+                SINKS,
                 "sink_write_duration_seconds",
                 "How long a batch took to be written",
                 &["sink"],
             )?,
-            unsorted: int_gauge(
-                r,
+            unsorted: book.int_gauge(
+                STORAGE,
                 "history_default_partition_rows",
                 "Rows of PostgreSQL's price_history in no month's partition, of all monitors of the database",
                 &[],
             )?,
-            lag_records: int_gauge(
-                r,
+            lag_records: book.int_gauge(
+                READERS,
                 "consumer_lag_records",
                 "Records of a partition that a worker's group has still to read; every process of the group tells the same",
                 &["worker", "partition"],
             )?,
-            lag_seconds: gauge(
-                r,
+            lag_seconds: book.gauge(
+                READERS,
                 "consumer_lag_seconds",
                 "Age of the oldest record of a partition that a worker's group has still to read",
                 &["worker", "partition"],
             )?,
-            deliveries: counter(
-                r,
+            deliveries: book.counter(
+                ALERT,
                 "deliveries_total",
                 "Alerts by channel and result (ok, retried, ambiguous, stale, refused, gone)",
                 &["channel", "result"],
             )?,
-            pending: int_gauge(r, "deliveries_pending", "Alerts that wait for a channel", &["channel"])?,
-            restarts: counter(
-                r,
+            pending: book.int_gauge(
+                ALERT,
+                "deliveries_pending", "Alerts that wait for a channel", &["channel"])?,
+            restarts: book.counter(
+                WORKERS,
                 "worker_restarts_total",
                 "Restarts of a worker after an error",
                 &["worker"],
             )?,
-            batch_records: histogram_of(
-                r,
+            batch_records: book.histogram_of(
+                READERS,
                 "batch_records",
                 "Records in a transaction of the processor, or in a batch that a sink took",
                 &["worker"],
                 RECORDS,
             )?,
-            transaction_seconds: histogram(
-                r,
+            transaction_seconds: book.histogram(
+                PROCESSOR,
                 "transaction_duration_seconds",
                 "How long a transaction of the processor took, from its begin to the answer to its commit",
                 &["worker"],
             )?,
-            transactions_aborted: counter(
-                r,
+            transactions_aborted: book.counter(
+                PROCESSOR,
                 "transactions_aborted_total",
                 "Transactions that were given up; their records come again",
                 &["worker"],
             )?,
-            restore_progress: gauge(
-                r,
+            restore_progress: book.gauge(
+                PROCESSOR,
                 "restore_progress_ratio",
                 "How much of a partition's state is restored after it was assigned, from 0 to 1",
                 &["partition"],
             )?,
-            skipped: counter(
-                r,
+            skipped: book.counter(
+                READERS,
                 "records_skipped_total",
                 "Records that a worker read again and already had",
                 &["worker"],
             )?,
-            registry: registry.clone(),
+            registry: Registry::new(),
+            described: Arc::default(),
         };
-        Ok(metrics)
+        let Book { registry, described } = book;
+        Ok(Metrics { registry, described: described.into(), ..metrics })
     }
 
     /// The registry, to be served as `/metrics`.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What each metric is, in the order of the reference.
+    pub fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// Takes over what works and what does not. Whoever shows the registry calls it before.
+    pub fn take(&self, health: &Health) {
+        self.process_ready.set(i64::from(health.ready().is_ok()));
+        for (Part { monitor, name, .. }, works) in health.workers() {
+            self.worker_ready.with_label_values(&[&monitor, &name]).set(i64::from(works));
+        }
     }
 
     /// The metrics of one monitor.
@@ -201,207 +264,12 @@ impl Metrics {
     }
 }
 
-/// One monitor's metrics.
-#[derive(Clone, Debug)]
-pub struct MonitorMetrics {
-    all: Metrics,
-    id: String,
-}
-
-impl MonitorMetrics {
-    /// Looks at a source by outcome.
-    pub fn polls(&self, source: &str, outcome: &str) -> IntCounter {
-        self.all.polls.with_label_values(&[&*self.id, source, outcome])
-    }
-    /// How long a look took.
-    pub fn poll_seconds(&self, source: &str) -> Histogram {
-        self.all.poll_seconds.with_label_values(&[&*self.id, source])
-    }
-    /// Failed looks by reason.
-    pub fn source_errors(&self, source: &str, reason: &str) -> IntCounter {
-        self.all.source_errors.with_label_values(&[&*self.id, source, reason])
-    }
-    /// When a source was last read, in seconds since the epoch.
-    pub fn source_last_success(&self, source: &str) -> Gauge {
-        self.all.source_last_success.with_label_values(&[&*self.id, source])
-    }
-    /// Observations acknowledged by the log.
-    pub fn appended(&self, source: &str) -> IntCounter {
-        self.all.appended.with_label_values(&[&*self.id, source])
-    }
-    /// Latency of an append.
-    pub fn append_seconds(&self) -> Histogram {
-        self.all.append_seconds.with_label_values(&[&*self.id])
-    }
-    /// Observations processed, by direction.
-    pub fn processed(&self, direction: Direction) -> IntCounter {
-        self.all.processed.with_label_values(&[&*self.id, direction.as_str()])
-    }
-    /// Alerts raised by a rule.
-    pub fn alerts(&self, rule: &str) -> IntCounter {
-        self.all.alerts.with_label_values(&[&*self.id, rule])
-    }
-    /// Hits that a cooldown kept back.
-    pub fn suppressed(&self) -> IntCounter {
-        self.all.suppressed.with_label_values(&[&*self.id])
-    }
-    /// Raw records that could not be acted on.
-    pub fn dead_letters(&self, reason: &str) -> IntCounter {
-        self.all.dead_letters.with_label_values(&[&*self.id, reason])
-    }
-    /// Keys in the processor's state.
-    pub fn state_entries(&self) -> IntGauge {
-        self.all.state_entries.with_label_values(&[&*self.id])
-    }
-    /// Rows written by a sink.
-    pub fn rows(&self, sink: &str) -> IntCounter {
-        self.all.rows.with_label_values(&[&*self.id, sink])
-    }
-    /// Rows that a sink already had.
-    pub fn duplicates(&self, sink: &str) -> IntCounter {
-        self.all.duplicates.with_label_values(&[&*self.id, sink])
-    }
-    /// Latency of a sink's batch.
-    pub fn write_seconds(&self, sink: &str) -> Histogram {
-        self.all.write_seconds.with_label_values(&[&*self.id, sink])
-    }
-    /// Rows of the database that lie in no month's partition.
-    pub fn unsorted(&self) -> IntGauge {
-        self.all.unsorted.with_label_values(&[&*self.id])
-    }
-    /// Records of a partition a worker has still to read.
-    pub fn lag_records(&self, worker: &str, partition: u32) -> IntGauge {
-        self.all.lag_records.with_label_values(&[&*self.id, worker, &partition.to_string()])
-    }
-    /// Age in seconds of the oldest record of a partition a worker has still to read; 0 when there is none.
-    pub fn lag_seconds(&self, worker: &str, partition: u32) -> Gauge {
-        self.all.lag_seconds.with_label_values(&[&*self.id, worker, &partition.to_string()])
-    }
-    /// Alerts by channel and result.
-    pub fn deliveries(&self, channel: &str, result: &str) -> IntCounter {
-        self.all.deliveries.with_label_values(&[&*self.id, channel, result])
-    }
-    /// Alerts that wait for a channel.
-    pub fn pending(&self, channel: &str) -> IntGauge {
-        self.all.pending.with_label_values(&[&*self.id, channel])
-    }
-    /// Records in a transaction or batch.
-    pub fn batch_records(&self, worker: &str) -> Histogram {
-        self.all.batch_records.with_label_values(&[&*self.id, worker])
-    }
-    /// Latency of a transaction.
-    pub fn transaction_seconds(&self, worker: &str) -> Histogram {
-        self.all.transaction_seconds.with_label_values(&[&*self.id, worker])
-    }
-    /// Transactions that were given up.
-    pub fn transactions_aborted(&self, worker: &str) -> IntCounter {
-        self.all.transactions_aborted.with_label_values(&[&*self.id, worker])
-    }
-    /// How much of a partition's state is restored, from 0 to 1.
-    pub fn restore_progress(&self, partition: u32) -> Gauge {
-        self.all.restore_progress.with_label_values(&[&*self.id, &*partition.to_string()])
-    }
-    /// Records that a worker read again and already had.
-    pub fn skipped(&self, worker: &str) -> IntCounter {
-        self.all.skipped.with_label_values(&[&*self.id, worker])
-    }
-    /// Restarts of a worker after an error.
-    pub fn restarts(&self, worker: &str) -> IntCounter {
-        self.all.restarts.with_label_values(&[&*self.id, worker])
-    }
-}
-
-impl MonitorMetrics {
-    /// A worker by its group: without the monitor's id, with which the names of groups begin by default.
-    fn worker<'g>(&self, group: &'g str) -> &'g str {
-        group.strip_prefix(&*self.id).and_then(|rest| rest.strip_prefix('.')).unwrap_or(group)
-    }
-}
-
-/// What a cluster's event log tells of its work.
-impl Observer for MonitorMetrics {
-    fn committed(&self, group: &str, records: usize, took: Duration) {
-        self.batch_records(self.worker(group)).observe(records as f64);
-        self.transaction_seconds(self.worker(group)).observe(took.as_secs_f64());
-    }
-
-    fn aborted(&self, group: &str) {
-        self.transactions_aborted(self.worker(group)).inc();
-    }
-
-    fn written(&self, group: &str, records: usize) {
-        self.batch_records(self.worker(group)).observe(records as f64);
-    }
-
-    fn restoring(&self, _group: &str, partition: u32, done: u64, of: u64) {
-        self.restore_progress(partition).set(if of == 0 { 1.0 } else { done as f64 / of as f64 });
-    }
-
-    fn skipped(&self, group: &str, records: u64) {
-        MonitorMetrics::skipped(self, self.worker(group)).inc_by(records);
-    }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(format!("pricemonitor_{name}"), help)
-}
-
-fn labelled<'l>(labels: &[&'l str]) -> Vec<&'l str> {
-    std::iter::once("monitor").chain(labels.iter().copied()).collect()
-}
-
-fn counter(
-    r: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntCounterVec, prometheus::Error> {
-    let metric = IntCounterVec::new(opts(name, help), &labelled(labels))?;
-    r.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn int_gauge(
-    r: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<IntGaugeVec, prometheus::Error> {
-    let metric = IntGaugeVec::new(opts(name, help), &labelled(labels))?;
-    r.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn gauge(r: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, prometheus::Error> {
-    let metric = GaugeVec::new(opts(name, help), &labelled(labels))?;
-    r.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
-fn histogram(
-    r: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> Result<HistogramVec, prometheus::Error> {
-    histogram_of(r, name, help, labels, SECONDS)
-}
-
-fn histogram_of(
-    r: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-    buckets: &[f64],
-) -> Result<HistogramVec, prometheus::Error> {
-    let options = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
-    let metric = HistogramVec::new(options, &labelled(labels))?;
-    r.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use pricemonitor_eventlog::Observer;
+
     use super::*;
 
     #[test]
@@ -423,14 +291,40 @@ mod tests {
     }
 
     #[test]
+    fn what_works_is_told_by_process_and_by_worker() {
+        let (metrics, health) = (Metrics::new().unwrap(), Health::new());
+        let (one, other) = (Part::worker("default.a", "processor"), Part::worker("default.a", "event log"));
+        let ready = |worker: &str| metrics.worker_ready.with_label_values(&["default.a", worker]).get();
+        metrics.take(&health);
+        assert_eq!(metrics.process_ready.get(), 0);
+        health.expect(&one);
+        health.well(&other);
+        health.ill(&Part::source("default.a", "shop"), "torn");
+        health.all_expected();
+        metrics.take(&health);
+        assert_eq!((ready("processor"), ready("event log"), metrics.process_ready.get()), (0, 1, 0));
+        health.well(&one);
+        metrics.take(&health);
+        assert_eq!((ready("processor"), ready("event log"), metrics.process_ready.get()), (1, 1, 1));
+        health.ill(&other, "the disk is full");
+        metrics.take(&health);
+        assert_eq!((ready("processor"), ready("event log"), metrics.process_ready.get()), (1, 0, 0));
+        let told = metrics.registry().gather();
+        let workers = told.iter().find(|family| family.name() == "pricemonitor_worker_ready").unwrap();
+        assert_eq!(workers.get_metric().len(), 2, "a source is no worker");
+    }
+
+    #[test]
     fn every_metric_carries_the_monitor_and_a_name_of_ours() {
         let metrics = Metrics::new().unwrap();
         let one = metrics.monitor("default.a");
         one.polls("s", "ok").inc();
         one.append_seconds().observe(0.002);
         one.lag_seconds("processor", 0).set(1.5);
-        let families = metrics.registry().gather();
+        let mut families = metrics.registry().gather();
         assert!(families.len() >= 3);
+        // Of the process as a whole, whatever its monitors.
+        families.retain(|family| family.name() != "pricemonitor_process_ready");
         for family in families {
             assert!(family.name().starts_with("pricemonitor_"), "{}", family.name());
             for metric in family.get_metric() {

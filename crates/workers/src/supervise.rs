@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pricemonitor_eventlog::{Error, Stop};
 
 use crate::at_work::AtWork;
+use crate::clock::now;
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
 
@@ -48,6 +49,9 @@ impl Worker {
         let stop = Stop::new();
         let (seen, part) = (stop.clone(), Part::worker(monitor, name));
         health.expect(&part);
+        metrics.worker_started(name).set(now().millis() as f64 / 1000.0);
+        // There from the beginning, so that the first restart is seen as a rise.
+        metrics.restarts(name).inc_by(0);
         let at_work = AtWork::new(health.clone(), part.clone());
         let thread = std::thread::Builder::new().name(format!("pm-{name}")).spawn(move || {
             let mut wait = FIRST_WAIT;
@@ -160,6 +164,31 @@ mod tests {
         again.recv_timeout(Duration::from_secs(10)).unwrap();
         health.all_expected();
         assert_eq!(health.ready(), Ok(()));
+        worker.stop();
+        worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
+    }
+
+    #[test]
+    fn when_a_worker_began_is_told_once_however_often_it_runs_again() {
+        let (health, metrics) = (Health::new(), Metrics::new().unwrap().monitor("default.a"));
+        let before = now().millis() as f64 / 1000.0;
+        let (told, again) = std::sync::mpsc::channel();
+        let (run, seen) = (metrics.clone(), metrics.clone());
+        let worker = Worker::start(
+            "processor",
+            "default.a",
+            health,
+            run,
+            |_| (),
+            move |_, _| {
+                told.send(seen.worker_started("processor").get()).unwrap();
+                Err(Error::Worker("again".to_owned()))
+            },
+        );
+        let worker = worker.unwrap();
+        let [first, second] = [(); 2].map(|()| again.recv_timeout(Duration::from_secs(10)).unwrap());
+        assert!((before..before + 10.0).contains(&first), "{first} is not now, {before}");
+        assert_eq!(first, second, "a worker that runs again is in the same process");
         worker.stop();
         worker.join(Instant::now() + Duration::from_secs(10)).unwrap();
     }

@@ -162,5 +162,7 @@ fn a_clock_that_leapt_since_the_last_look_is_doubted_before_its_time_enters_the_
     }
     std::thread::sleep(Duration::from_millis(300));
     assert!(bench.looks.lock().unwrap().is_empty(), "no look, no tick");
+    // Whoever watches sees that it should be read, and is not.
+    assert_eq!(bench.metrics.source_interval("shop").get(), 0.02);
     bench.end(worker);
 }

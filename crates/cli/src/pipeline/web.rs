@@ -82,7 +82,9 @@ pub(crate) async fn serve(bound: Bound, stop: CancellationToken) {
 /// What Prometheus and probes ask.
 pub(crate) fn probes(shared: Arc<Shared>) -> Router {
     let (metrics, health) = (shared.metrics.clone(), shared.health.clone());
+    let told = health.clone();
     let metrics = move || async move {
+        metrics.take(&told);
         let mut text = Vec::new();
         match TextEncoder::new().encode(&metrics.registry().gather(), &mut text) {
             Ok(()) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),

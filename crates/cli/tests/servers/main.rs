@@ -9,10 +9,13 @@ mod audit;
 mod channels;
 #[path = "../common/mod.rs"]
 mod common;
+mod dashboards;
 mod electricity;
 mod fleet;
+mod grafana;
 mod metrics;
 mod outages;
+mod prices_dashboard;
 mod refusals;
 mod secure;
 mod shop;

@@ -2,12 +2,28 @@
 
 use serde_json::Value;
 
-use super::{Row, Unit, dashboard, lines, number, query};
+use super::panel::{Row, Unit, lines, number, plain, query, rising};
+use super::{Dashboard, PIPELINE, PRICES, Source, link};
 
 /// The dashboard of all operators that a Prometheus reads.
 pub fn operator(uid: &str, title: &str) -> Value {
     let why = "The operator itself: who leads, which monitors are well, how fast changes are followed, and what the API answers.";
-    dashboard(uid, title, why, Vec::new(), &[glance(), work(), calls()])
+    Dashboard {
+        uid,
+        title,
+        why,
+        source: Source::Prometheus,
+        variables: Vec::new(),
+        annotations: Vec::new(),
+        links: vec![
+            link("Pipeline", "What the workers of a monitor do", PIPELINE, ""),
+            link("Prices", "What was seen", PRICES, ""),
+        ],
+        from: "now-3h",
+        refresh: "30s",
+        rows: &[glance(), work(), calls()],
+    }
+    .json()
 }
 
 fn glance() -> Row {
@@ -17,35 +33,35 @@ fn glance() -> Row {
             number(
                 "Leaders",
                 Unit::Count,
-                (2.0, 2.0),
+                vec![(0.0, "red"), (1.0, "green"), (2.0, "red")],
                 "Replicas that write. One is well; none for longer than half a minute means that nothing is followed any more.",
                 "sum(pricemonitor_operator_leader)",
             ),
             number(
                 "Monitors",
                 Unit::Count,
-                (1e12, 1e13),
+                plain(),
                 "Monitors that the operator looks after.",
                 r#"sum(pricemonitor_operator_monitors{condition="Ready"}) or vector(0)"#,
             ),
             number(
                 "Not ready",
                 Unit::Count,
-                (1.0, 5.0),
+                rising(1.0, 5.0),
                 "Monitors that are not Ready: `kubectl get pm -A` shows which, and why.",
                 r#"sum(pricemonitor_operator_monitors{condition="Ready", status!="True"}) or vector(0)"#,
             ),
             number(
                 "Degraded",
                 Unit::Count,
-                (1.0, 5.0),
+                rising(1.0, 5.0),
                 "Monitors of which something is missing or was not taken by the cluster.",
                 r#"sum(pricemonitor_operator_monitors{condition="Degraded", status="True"}) or vector(0)"#,
             ),
             number(
                 "Waiting",
                 Unit::Count,
-                (20.0, 200.0),
+                rising(20.0, 200.0),
                 "Monitors that wait to be looked at. After a start all of them do, for a short while.",
                 "sum(pricemonitor_operator_queue_depth)",
             ),

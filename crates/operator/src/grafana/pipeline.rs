@@ -1,25 +1,39 @@
 //! The dashboard *Pipeline*: from the source to the person, by the metrics of the workers.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Row, Unit, dashboard, lines, number, query};
+use super::panel::{Row, Unit, lines, number, plain, query, rising};
+use super::{Dashboard, OPERATOR, PRICES, Source, link, variable};
 
 /// The dashboard of one monitor, or, without one, of whichever is chosen. `monitor` is namespace and name with a dot
 /// between them, as in the metrics.
 pub fn pipeline(uid: &str, title: &str, monitor: Option<&str>) -> Value {
     let variable = match monitor {
-        Some(name) => {
-            json!({"name": "monitor", "label": "Monitor", "type": "constant", "query": name, "hide": 2,
-                             "current": {"selected": false, "text": name, "value": name}})
-        }
-        None => {
-            json!({"name": "monitor", "label": "Monitor", "type": "query", "datasource": super::source(), "refresh": 2,
-                       "query": {"query": "label_values(pricemonitor_source_polls_total, monitor)", "refId": "A"},
-                       "sort": 1, "hide": 0, "includeAll": false, "multi": false, "options": [], "current": {}})
-        }
+        Some(name) => variable::constant("monitor", "Monitor", name),
+        None => variable::label(
+            "monitor",
+            "Monitor",
+            "Namespace and name of the monitor.",
+            "label_values(pricemonitor_source_polls_total, monitor)",
+        ),
     };
     let why = "From the source to the person: what is read, processed, stored and told, and how far behind each step is.";
-    dashboard(uid, title, why, vec![variable], &[glance(), sources(), processing(), keeping(), telling()])
+    Dashboard {
+        uid,
+        title,
+        why,
+        source: Source::Prometheus,
+        variables: vec![variable],
+        annotations: Vec::new(),
+        links: vec![
+            link("Prices", "What this monitor saw", PRICES, "?${monitor:queryparam}"),
+            link("Operator", "Who runs the workers", OPERATOR, ""),
+        ],
+        from: "now-3h",
+        refresh: "30s",
+        rows: &[glance(), sources(), processing(), lag(), keeping(), telling()],
+    }
+    .json()
 }
 
 fn glance() -> Row {
@@ -29,42 +43,42 @@ fn glance() -> Row {
             number(
                 "Oldest source",
                 Unit::Seconds,
-                (600.0, 3_600.0),
+                rising(600.0, 3_600.0),
                 "How long ago the source was read that has not been read for the longest. It should stay near the longest interval.",
                 r#"time() - min(pricemonitor_source_last_success_timestamp_seconds{monitor="$monitor"} > 0)"#,
             ),
             number(
                 "Behind",
                 Unit::Seconds,
-                (10.0, 60.0),
+                rising(10.0, 60.0),
                 "Age of the oldest record that a worker has still to read. It grows when a worker is down or too slow.",
                 r#"max(pricemonitor_consumer_lag_seconds{monitor="$monitor"})"#,
             ),
             number(
                 "Observations in an hour",
                 Unit::Count,
-                (1e12, 1e13),
+                plain(),
                 "Prices that were read and are in the log. Only changes of a file or document are; a simulator has one each time.",
                 r#"sum(increase(pricemonitor_observations_appended_total{monitor="$monitor"}[1h]))"#,
             ),
             number(
                 "Alerts in an hour",
                 Unit::Count,
-                (1e12, 1e13),
+                plain(),
                 "Hits of the rules, without those that a cooldown kept back.",
                 r#"sum(increase(pricemonitor_alerts_total{monitor="$monitor"}[1h])) or vector(0)"#,
             ),
             number(
                 "Alerts that wait",
                 Unit::Count,
-                (1.0, 20.0),
+                rising(1.0, 20.0),
                 "Alerts that a channel has not taken yet. They are tried again until they are too old.",
                 r#"max(sum by (instance) (pricemonitor_deliveries_pending{monitor="$monitor"})) or vector(0)"#,
             ),
             number(
                 "Dead letters in a day",
                 Unit::Count,
-                (1.0, 100.0),
+                rising(1.0, 100.0),
                 "Records that could not be acted on: `pricemonitor dead-letters list` shows them.",
                 r#"sum(increase(pricemonitor_dead_letters_total{monitor="$monitor"}[24h])) or vector(0)"#,
             ),
@@ -127,15 +141,6 @@ fn processing() -> Row {
                 ],
             ),
             lines(
-                "Lag",
-                Unit::Count,
-                "Records that each worker has still to read, of all partitions.",
-                vec![query(
-                    r#"sum by (worker) (max by (worker, partition) (pricemonitor_consumer_lag_records{monitor="$monitor"}))"#,
-                    "{{worker}}",
-                )],
-            ),
-            lines(
                 "Duration of transactions",
                 Unit::Seconds,
                 "From the begin of a transaction to the answer to its commit, and of an append. Slow brokers show here first.",
@@ -149,6 +154,43 @@ fn processing() -> Row {
                         "append 99 %",
                     ),
                 ],
+            ),
+        ],
+    }
+}
+
+fn lag() -> Row {
+    Row {
+        title: "Lag and restore",
+        panels: vec![
+            lines(
+                "Seconds behind",
+                Unit::Seconds,
+                "Age of the oldest record that each worker has still to read. A worker whose line grows is down, too slow, or \
+                 waits for what it writes to.",
+                vec![query(
+                    r#"max by (worker) (pricemonitor_consumer_lag_seconds{monitor="$monitor"})"#,
+                    "{{worker}}",
+                )],
+            )
+            .bounded(rising(10.0, 60.0)),
+            lines(
+                "Records behind",
+                Unit::Count,
+                "Records that each worker has still to read, of all partitions.",
+                vec![query(
+                    r#"sum by (worker) (max by (worker, partition) (pricemonitor_consumer_lag_records{monitor="$monitor"}))"#,
+                    "{{worker}}",
+                )],
+            ),
+            lines(
+                "Works",
+                Unit::Count,
+                "1 while a worker, or what it stands on, works; 0 while it starts or does not. `/readyz` of the worker says why.",
+                vec![query(
+                    r#"min by (worker) (pricemonitor_worker_ready{monitor="$monitor"})"#,
+                    "{{worker}}",
+                )],
             ),
             lines(
                 "Restore",
@@ -246,7 +288,8 @@ fn telling() -> Row {
                     r#"max by (channel) (pricemonitor_deliveries_pending{monitor="$monitor"})"#,
                     "{{channel}}",
                 )],
-            ),
+            )
+            .bounded(rising(1.0, 20.0)),
         ],
     }
 }

@@ -1,6 +1,6 @@
 //! The charts, by Helm itself, on a real API server with nodes that are played.
 //!
-//! Its programs must have been built: `cargo xtask provision etcd kube definitions helm`.
+//! Its programs must have been built: `cargo xtask provision etcd kube definitions helm prometheus`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
 

@@ -1,9 +1,12 @@
 //! What Helm makes of the charts, and what it refuses.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use pricemonitor_operator::rbac;
 use pricemonitor_testkit::kubernetes::Helm;
+use pricemonitor_testkit::place::Place;
+use pricemonitor_testkit::prometheus::Promtool;
 use serde_json::{Value, json};
 
 use crate::{DEFINITION, OPERATOR, SYSTEM, admin, chart, objects, of_kind, text, values};
@@ -62,6 +65,22 @@ const MATRIX: &[(&str, &str, &str)] = &[
         "metrics.serviceMonitor.labels",
         "metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.labels.release=x",
         "release: x",
+    ),
+    ("metrics.prometheusRule.enabled", "metrics.prometheusRule.enabled=true", "kind: PrometheusRule"),
+    (
+        "metrics.prometheusRule.labels",
+        "metrics.prometheusRule.enabled=true,metrics.prometheusRule.labels.release=ours",
+        "release: ours",
+    ),
+    (
+        "metrics.prometheusRule.namespace",
+        "metrics.prometheusRule.enabled=true,metrics.prometheusRule.namespace=kube-system",
+        "namespace: kube-system",
+    ),
+    (
+        "metrics.prometheusRule.runbookBase",
+        "metrics.prometheusRule.enabled=true,metrics.prometheusRule.runbookBase=https://wiki.test/runs",
+        "runbook_url: https://wiki.test/runs#pricemonitorlagging",
     ),
     ("grafana.dashboards.enabled", "grafana.dashboards.enabled=true", "grafana_dashboard: \"1\""),
     (
@@ -156,6 +175,7 @@ fn what_the_chart_cannot_know_is_refused_by_its_name() {
         ("image.digest=sha256:short", "digest"),
         ("serviceAccount.create=false", "serviceAccount.name"),
         ("log.format=xml", "format"),
+        ("metrics.prometheusRule.runbookBase=two words", "runbookBase"),
     ] {
         let told = refused(set);
         assert!(told.contains(named), "{set}: {told}");
@@ -181,6 +201,28 @@ fn roles_are_those_that_the_operator_prints() {
         .collect();
     let rules = json!(rbac::rules());
     assert_eq!(roles, [(&json!("default"), &rules), (&json!("kube-system"), &rules)]);
+}
+
+#[test]
+fn the_rules_that_a_cluster_gets_pass_the_tests_of_the_files() {
+    let all = objects(&rendered("metrics.prometheusRule.enabled=true"));
+    let (place, mut tests) = (Place::new().unwrap(), Vec::new());
+    for file in ["operator", "workers"] {
+        let name = format!("release-pricemonitor-operator-{file}");
+        let rule = all.iter().find(|one| one["kind"] == "PrometheusRule" && one["metadata"]["name"] == name);
+        let groups = json!({"groups": rule.unwrap()["spec"]["groups"]}).to_string();
+        place.write(format!("{file}.yaml"), groups).unwrap();
+    }
+    let folder = crate::root().join("crates/operator/tests/alerts");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let test = std::fs::read_to_string(&path).unwrap();
+        let test = test.replace("../../../../charts/pricemonitor-operator/files/alerts/", "../");
+        let name = Path::new("tests").join(path.file_name().unwrap());
+        tests.push(place.write(name, test).unwrap());
+    }
+    let told = Promtool::new().unwrap().test_rules(&tests).unwrap();
+    assert!(tests.len() > 4 && told.matches("SUCCESS").count() == tests.len(), "{told}");
 }
 
 #[test]

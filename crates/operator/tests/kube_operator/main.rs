@@ -7,6 +7,7 @@
 
 mod election;
 mod life;
+mod panels;
 mod rights;
 mod secrets;
 mod status;

@@ -91,6 +91,7 @@ impl Poller {
 
     /// Looks until cancelled, or until the producer's thread does not answer any more.
     pub(super) async fn run(mut self, cancel: CancellationToken) {
+        self.metrics.source_interval(&self.settings.name).set(self.settings.interval.as_secs_f64());
         let mut source = loop {
             match (self.make)(&self.settings) {
                 Ok(source) => break source,
