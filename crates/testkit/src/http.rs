@@ -30,7 +30,15 @@ pub fn get(port: u16, path: &str) -> Result<Answer> {
 /// # Errors
 /// As for [`get`].
 pub fn get_at(at: SocketAddr, path: &str) -> Result<Answer> {
-    request_at(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"))
+    get_as(&at.to_string(), at, path)
+}
+
+/// As [`get_at`], under another name than the address, as a browser asks that was told `localhost`.
+///
+/// # Errors
+/// As for [`get`].
+pub fn get_as(host: &str, at: SocketAddr, path: &str) -> Result<Answer> {
+    request_at(at, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
 }
 
 /// Sends `raw` as it is and reads the answer to its end (at most 64 MiB).

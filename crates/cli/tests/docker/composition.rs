@@ -1,11 +1,12 @@
 //! The composition, run.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pricemonitor_testkit::docker::{self, Client, Engine, IMAGE, StandIn};
 use pricemonitor_testkit::place::{self, Place};
-use pricemonitor_testkit::{http, wait};
+use pricemonitor_testkit::{feed, http, wait};
 use serde_json::Value;
 
 use super::{built, root};
@@ -28,7 +29,7 @@ impl Composition {
     /// On an engine of the test's own, else on the one that there is.
     fn new() -> Composition {
         let place = Place::new().unwrap();
-        let watched = place.write("watched/latest-prices.json", file(&[("00", "4.2")])).unwrap();
+        let watched = place.write("watched/latest-prices.json", file(&["4.2"])).unwrap();
         for path in [watched.as_path(), watched.parent().unwrap()] {
             use std::os::unix::fs::PermissionsExt;
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -113,7 +114,8 @@ impl Composition {
 
     fn get(&self, port: &str, path: &str) -> String {
         let (_, port) = self.ports.iter().find(|(name, _)| *name == port).unwrap();
-        let answer = http::get_at(SocketAddr::from((self.address(), *port)), path);
+        let answer =
+            http::get_as(&format!("localhost:{port}"), SocketAddr::from((self.address(), *port)), path);
         answer.map(|answer| format!("{}\n{}", answer.status, answer.body)).unwrap_or_default()
     }
 
@@ -144,14 +146,18 @@ impl Composition {
     }
 }
 
-/// The watched file with these hours and prices.
-fn file(hours: &[(&str, &str)]) -> String {
-    let one = |(hour, price): &(&str, &str)| {
-        format!(
-            r#"{{"price": {price}, "startDate": "2026-01-05T{hour}:00:00.000Z", "endDate": "2026-01-05T{hour}:59:59.999Z"}}"#
-        )
+/// The watched file with these prices, an hour each from tomorrow on: of what is over nobody is told.
+fn file(prices: &[&str]) -> String {
+    const HOUR: i64 = 3_600_000;
+    static BEGIN: OnceLock<i64> = OnceLock::new();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let begin = BEGIN.get_or_init(|| now() / HOUR * HOUR + 24 * HOUR);
+    let one = |(start, price): (i64, &&str)| {
+        let (start, end) = (feed::instant(start), feed::instant(start + HOUR - 1));
+        format!(r#"{{"price": {price}, "startDate": "{start}", "endDate": "{end}"}}"#)
     };
-    format!(r#"{{"prices": [{}]}}"#, hours.iter().map(one).collect::<Vec<_>>().join(", "))
+    let slots: Vec<String> = (0..).map(|n| begin + n * HOUR).zip(prices).map(one).collect();
+    format!(r#"{{"prices": [{}]}}"#, slots.join(", "))
 }
 
 #[test]
@@ -170,11 +176,7 @@ fn the_composition_gets_healthy_prices_flow_they_survive_a_restart_and_nothing_i
     assert!(composition.get("DASHBOARD_PORT", "/").contains("<html"), "{}", composition.story());
 
     // Somebody edits the watched file.
-    std::fs::write(
-        composition.place.at("watched/latest-prices.json"),
-        file(&[("00", "4.2"), ("01", "-0.5")]),
-    )
-    .unwrap();
+    std::fs::write(composition.place.at("watched/latest-prices.json"), file(&["4.2", "-0.5"])).unwrap();
     composition.until("the new hour", || composition.prices(electricity) == 2);
     composition.until("the new hour's alert", || {
         composition
@@ -202,7 +204,7 @@ fn the_composition_gets_healthy_prices_flow_they_survive_a_restart_and_nothing_i
     assert_eq!(seen.trim(), "t");
     let refused = composition.as_grafana("DELETE FROM price_history").unwrap_err();
     assert!(refused.contains("permission denied"), "{refused}");
-    composition.until("Prometheus to see every worker", || up(&composition) == 8);
+    composition.until("Prometheus to see every worker", || up(&composition) == 9);
     let rules: Value =
         serde_json::from_str(composition.get("PROMETHEUS_PORT", "/api/v1/rules").split_once('\n').unwrap().1)
             .unwrap();

@@ -85,7 +85,7 @@ fn a_container_of_the_image_alone_shows_the_page_and_is_told_healthy() {
     let logs = || engine.client(["logs", "alone"]).run(super::composition::SOON).unwrap_or_default();
     waited.unwrap_or_else(|error| panic!("{error}\n{}", logs()));
     let page = std::net::SocketAddr::from((engine.address(), 8501));
-    let answer = pricemonitor_testkit::http::get_at(page, "/").unwrap();
+    let answer = pricemonitor_testkit::http::get_as("localhost:8501", page, "/").unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
     engine.docker(["stop", "--time=10", "alone"]).unwrap();
     assert!(logs().contains("Everything that was read is stored"), "{}", logs());

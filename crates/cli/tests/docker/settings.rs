@@ -59,7 +59,7 @@ fn read(path: &str) -> String {
 #[test]
 fn compose_accepts_the_file_and_every_mount_is_there() {
     let Some(composition) = composition() else { return };
-    let expected = "alert dashboard electricity-processor electricity-producer electricity-setup electricity-storage \
+    let expected = "alert dashboard electricity-alert electricity-processor electricity-producer electricity-setup electricity-storage \
                     grafana kafka kafka-ui postgres processor producer prometheus setup storage";
     let names: Vec<_> = services(&composition).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.join(" "), expected);
