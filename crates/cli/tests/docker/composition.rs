@@ -37,8 +37,7 @@ impl Composition {
         let own = docker::obstacle().is_none().then(|| Engine::apart().unwrap());
         if let Some(engine) = &own {
             // The image is built again, of layers that are there: so the composition's own words on building are used.
-            let services = ["setup", "electricity-setup"];
-            place.write("override.yaml", engine.override_of(&services).unwrap()).unwrap();
+            place.write("override.yaml", engine.override_of(&["dashboard"]).unwrap()).unwrap();
         }
         let mut ports = [
             ("DASHBOARD_PORT", 8501),
@@ -80,7 +79,9 @@ impl Composition {
         for (name, port) in self.ports {
             client = client.with(name, port.to_string());
         }
-        client = client.with("BIND_ADDRESS", self.address().to_string());
+        for name in ["BIND_ADDRESS", "SERVERS_BIND_ADDRESS"] {
+            client = client.with(name, self.address().to_string());
+        }
         client = client.with("ELECTRICITY_FOLDER", self.place.at("watched"));
         client.within(&root()).run(within).map_err(|error| format!("{error:#}"))
     }

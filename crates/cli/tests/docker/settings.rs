@@ -192,6 +192,12 @@ fn images_are_pinned_and_are_of_the_versions_that_tests_run_on() {
         let (_, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {image} has no tag"));
         assert!(tag == "dev" || tag.split('.').count() >= 2, "{name}: {image} is not pinned");
     }
+    // Two that build the same name at once get into each other's way, and each profile needs it.
+    let builds = |service: &Value| !service["build"].is_null();
+    let builders: Vec<_> =
+        services(&composition).into_iter().filter(|(_, service)| builds(service)).collect();
+    assert_eq!(builders.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["dashboard"]);
+    assert_eq!(builders[0].1["profiles"], serde_json::json!(["tickets", "electricity"]));
     let dockerfile = read("docker/Dockerfile");
     let rust = read("Cargo.toml");
     let rust =

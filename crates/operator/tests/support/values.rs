@@ -55,9 +55,10 @@ pub(crate) fn readme(values: &[Told]) -> String {
          # pricemonitor-operator\n\n\
          Turns `PriceMonitor` resources into running price pipelines. It needs Kubernetes 1.30 or newer; monitors need \
          Apache\nKafka and PostgreSQL, which it does not bring.\n\n    \
-         helm upgrade --install pricemonitor-operator-crds charts/pricemonitor-operator-crds\n    \
+         helm upgrade --install pricemonitor-operator-crds charts/pricemonitor-operator-crds \\\n        \
+         --namespace pricemonitor-system --create-namespace\n    \
          helm upgrade --install pricemonitor-operator charts/pricemonitor-operator \\\n        \
-         --namespace pricemonitor-system --create-namespace \\\n        \
+         --namespace pricemonitor-system --set image.repository=registry.example/pricemonitor \\\n        \
          --set defaults.kafka.bootstrapServers=kafka.data:9092 --set defaults.postgres.secret=prices-app\n\n\
          The definition of `PriceMonitor` has a chart of its own: it is upgraded with it, and stays, with every monitor, \
          when the\ncharts are uninstalled. What the operator does is told in [docs/kubernetes.md](../../docs/kubernetes.md).\n\n\
