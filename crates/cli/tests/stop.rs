@@ -46,6 +46,7 @@ fn a_signal_that_comes_while_it_starts_ends_it_in_order_too() {
         let finished = process.terminate(LIMIT).unwrap();
         assert_eq!(finished.code(), Some(0), "{}", finished.output.all());
         assert!(!finished.output.stderr.contains("panicked"), "{}", finished.output.all());
+        assert!(finished.output.stdout.contains("Stopped."), "{}", finished.output.all());
         std::fs::remove_dir_all(setup.data()).unwrap();
     }
 }

@@ -49,23 +49,7 @@ const SYSTEM: &str = "pricemonitor-system";
 
 /// The objects of a text of YAML, as the API server would have them; it refuses those that are none.
 fn objects(yaml: &str) -> Vec<Value> {
-    let dry = [
-        "apply",
-        "--dry-run=server",
-        "--validate=strict",
-        "--server-side",
-        "--force-conflicts",
-        "-o",
-        "json",
-    ];
-    let told = admin()
-        .run(&[&dry[..], &["-f", "-"]].concat(), Some(yaml))
-        .unwrap_or_else(|error| panic!("{error}\n{yaml}"));
-    let told: Value = serde_json::from_str(&told).unwrap();
-    match told["items"].as_array() {
-        Some(items) => items.clone(),
-        None => vec![told],
-    }
+    admin().dry_run(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))
 }
 
 /// The first object of a kind.

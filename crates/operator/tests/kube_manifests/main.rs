@@ -109,20 +109,7 @@ fn database(namespace: &str) -> Value {
 
 /// The objects of a text of YAML, as the API server would have them; it refuses those that are none.
 fn objects(admin: &Kubectl, yaml: &str) -> Vec<Value> {
-    let dry = [
-        "apply",
-        "--dry-run=server",
-        "--validate=strict",
-        "--server-side",
-        "--force-conflicts",
-        "-o",
-        "json",
-        "-f",
-        "-",
-    ];
-    let told = admin.run(&dry, Some(yaml)).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
-    let told: Value = serde_json::from_str(&told).unwrap();
-    told["items"].as_array().cloned().unwrap_or_else(|| vec![told])
+    admin.dry_run(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"))
 }
 
 /// The object of this kind and name.

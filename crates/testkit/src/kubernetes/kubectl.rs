@@ -81,6 +81,17 @@ impl Kubectl {
         self.run(&arguments, Some(yaml)).map(drop)
     }
 
+    /// The objects of documents of YAML as the server would have them; nothing is written.
+    ///
+    /// # Errors
+    /// As for [`Kubectl::apply`].
+    pub fn dry_run(&self, yaml: &str) -> Result<Vec<Value>> {
+        let dry = ["apply", "--dry-run=server", "--validate=strict", "--server-side", "--force-conflicts"];
+        let told = self.run(&[&dry[..], &["-o", "json", "-f", "-"]].concat(), Some(yaml))?;
+        let told: Value = serde_json::from_str(&told)?;
+        Ok(told["items"].as_array().cloned().unwrap_or_else(|| vec![told]))
+    }
+
     /// As [`Kubectl::apply`], of objects.
     ///
     /// # Errors

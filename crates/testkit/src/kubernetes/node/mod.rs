@@ -59,7 +59,7 @@ impl RealNode {
     ///
     /// # Errors
     /// When this machine can have none (see [`obstacle`]), something is not provisioned, another test has a node for
-    /// longer than ten minutes, or a part is not at work within 120 s; the message holds the end of its log.
+    /// longer than forty minutes, or a part is not at work within 120 s; the message holds the end of its log.
     pub fn start() -> Result<RealNode> {
         if let Some(why) = obstacle() {
             bail!("this machine can have no real node of Kubernetes: {why}");
