@@ -310,7 +310,9 @@ impl KafkaAppender {
         match committed {
             Ok(at) => {
                 self.membership.committed(begun);
-                Ok(at.unwrap_or(Time::from_millis(0)))
+                let at = at.unwrap_or(Time::from_millis(0));
+                tracing::trace!(at = at.millis(), "appended after {:.1?}", begun.elapsed());
+                Ok(at)
             }
             Err(error) => {
                 self.transactions.abort();

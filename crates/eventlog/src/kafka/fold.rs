@@ -112,10 +112,12 @@ impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
         let mut most = self.log.options.batch_records;
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
+        let mut complete = Instant::now();
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
-            let collected =
-                membership.collect(&mut messages, most, Wait::Whole(self.log.options.linger), owned);
+            let wait = Wait::Paced(complete, self.log.options.linger);
+            let collected = membership.collect(&mut messages, most, wait, owned);
+            complete = Instant::now();
             if let Err(Error::Retry(why)) = collected {
                 self.again(membership, Error::Retry(why), stop)?;
                 continue;

@@ -24,7 +24,13 @@ pub(super) enum Wait {
     Whole(Duration),
     /// For so long for the first; it ends the wait, with what was fetched with it.
     First(Duration),
+    /// For so long for the first, then until as much time has passed since the batch before was complete: batches come
+    /// no more often than that, and one after a pause does not wait.
+    Paced(Instant, Duration),
 }
+
+/// What came at the same moment in several partitions is fetched one after the other.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// Longest wait until partitions are read from elsewhere. No broker is asked.
 const SEEK: Duration = Duration::from_secs(10);
@@ -313,6 +319,13 @@ impl Membership {
             Wait::First(wait) => {
                 self.reader.read(messages, 1, wait);
                 self.reader.read(messages, most.saturating_sub(messages.len()), Duration::ZERO);
+            }
+            Wait::Paced(before, wait) => {
+                self.reader.read(messages, 1, wait);
+                if messages.len() > 0 && most > 1 {
+                    let left = wait.saturating_sub(before.elapsed()).max(GATHERING);
+                    self.reader.read(messages, most - messages.len(), left);
+                }
             }
         }
         if messages.len() == 0 {

@@ -251,11 +251,16 @@ impl Transactions {
         // A record that was refused is told as that, not as what comes of it. And the positions are told after the
         // records are taken: a coordinator that is not done with the transaction before refuses them, and then
         // librdkafka asks again after 100 ms.
-        if let Err(error) = self.answers().and_then(|()| self.offsets(offsets, group)) {
+        let begun = Instant::now();
+        let taken = self.answers().inspect(|()| tracing::trace!("records taken after {:.1?}", begun.elapsed()));
+        if let Err(error) = taken.and_then(|()| self.offsets(offsets, group)) {
             self.abort();
             return Err(error);
         }
-        self.commit_alone()
+        tracing::trace!("positions taken after {:.1?}", begun.elapsed());
+        let committed = self.commit_alone();
+        tracing::trace!("committed after {:.1?}", begun.elapsed());
+        committed
     }
 
     /// As [`Transactions::commit`], outside of any group.

@@ -1,8 +1,7 @@
 //! Alerts into the table and the outbox, each once.
 
-use ahash::{HashMap, HashSet};
+use ahash::HashSet;
 use pricemonitor_model::{Alert, Incarnation, Time};
-use sqlx::Row as _;
 
 use super::claims::advance;
 use super::failure::failure;
@@ -29,26 +28,29 @@ impl Postgres {
             return Ok(None);
         }
         let new = insert(&mut tx, alerts, now).await?;
-        deliver(&mut tx, &new, alerts, now).await?;
         tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
         claim.position = Some((incarnation, next_offset));
-        Ok(Some(new.len() as u64))
+        Ok(Some(new))
     }
 }
 
-/// Stores the alerts whose ids are not known; their numbers by their ids.
-async fn insert(
-    tx: &mut Tx,
-    alerts: &[(Alert<'static>, Vec<String>)],
-    now: Time,
-) -> Result<HashMap<String, i64>> {
+/// Stores the alerts whose ids are not known, and puts each into the outbox of each of its channels; how many those are.
+/// One statement, because somebody waits for them: each more is one more answer of the server.
+async fn insert(tx: &mut Tx, alerts: &[(Alert<'static>, Vec<String>)], now: Time) -> Result<u64> {
     // The same id twice in a batch is the same alert.
     let mut ids = HashSet::default();
-    let alerts: Vec<&Alert<'_>> =
-        alerts.iter().map(|(alert, _)| alert).filter(|alert| ids.insert(alert.id.as_str())).collect();
-    if alerts.is_empty() {
-        return Ok(HashMap::default());
+    let (mut firsts, mut outbox) = (Vec::with_capacity(alerts.len()), Vec::new());
+    for (alert, channels) in alerts {
+        if ids.insert(alert.id.as_str()) {
+            firsts.push(alert);
+            outbox.extend(channels.iter().map(|channel| (alert.id.as_str(), channel.as_str())));
+        }
     }
+    let alerts = firsts;
+    if alerts.is_empty() {
+        return Ok(0);
+    }
+    let (owners, channels): (Vec<&str>, Vec<&str>) = outbox.into_iter().unzip();
     let whole = alerts.iter().map(|alert| {
         serde_json::to_string(alert)
             .map_err(|error| Error::Storage(format!("the alert {} cannot be written: {error}", alert.id)))
@@ -59,8 +61,9 @@ async fn insert(
             alerts.iter().map(|$alert| $value).collect::<Vec<_>>()
         };
     }
-    let rows = sqlx::query(
-        "INSERT INTO price_drop_alerts (monitor, id, kind, rule, transition, severity, source, item, event,
+    let new = sqlx::query_scalar::<_, i64>(
+        "WITH new AS (
+         INSERT INTO price_drop_alerts (monitor, id, kind, rule, transition, severity, source, item, event,
              section, price, reference, percent, side, currency, unit, at, observed_at, slot_start, slot_end, url,
              summary, alert, accepted_at)
          SELECT m.id, u.id, u.kind, u.rule, u.transition, u.severity, u.source, u.item, u.event, u.section,
@@ -74,7 +77,13 @@ async fn insert(
                     percent, side, currency, unit, at, observed_at, slot_start, slot_end, url, summary, alert, place)
          LEFT JOIN monitors m ON m.monitor = u.monitor
          ORDER BY u.place
-         ON CONFLICT (id) DO NOTHING RETURNING id, seq",
+         ON CONFLICT (id) DO NOTHING RETURNING id, seq, monitor),
+         sent AS (
+         INSERT INTO alert_deliveries (alert, channel, monitor, state, next_attempt)
+         SELECT new.seq, o.channel, new.monitor, 'pending', $24
+         FROM unnest($25::text[], $26::text[]) AS o (id, channel) JOIN new ON new.id = o.id
+         ORDER BY new.seq ON CONFLICT (alert, channel) DO NOTHING)
+         SELECT count(*) FROM new",
     )
     .bind(column!(a => &*a.monitor))
     .bind(column!(a => a.id.as_str()))
@@ -100,40 +109,10 @@ async fn insert(
     .bind(column!(a => stored(&a.summary)))
     .bind(whole)
     .bind(Stamp(now))
-    .fetch_all(&mut **tx)
+    .bind(owners)
+    .bind(channels)
+    .fetch_one(&mut **tx)
     .await
     .map_err(|error| failure("cannot store alerts", &error))?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-/// Puts the `new` alerts into the outbox of each of their channels.
-async fn deliver(
-    tx: &mut Tx,
-    new: &HashMap<String, i64>,
-    alerts: &[(Alert<'static>, Vec<String>)],
-    now: Time,
-) -> Result<()> {
-    let mut pairs: Vec<(i64, &str)> = alerts
-        .iter()
-        .filter_map(|(alert, channels)| Some((*new.get(alert.id.as_str())?, channels)))
-        .flat_map(|(seq, channels)| channels.iter().map(move |channel| (seq, channel.as_str())))
-        .collect();
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    pairs.sort_unstable();
-    let (seqs, channels): (Vec<i64>, Vec<&str>) = pairs.into_iter().unzip();
-    sqlx::query(
-        "INSERT INTO alert_deliveries (alert, channel, monitor, state, next_attempt)
-         SELECT a.seq, u.channel, a.monitor, 'pending', $3
-         FROM unnest($1::bigint[], $2::text[]) AS u (seq, channel) JOIN price_drop_alerts a ON a.seq = u.seq
-         ON CONFLICT (alert, channel) DO NOTHING",
-    )
-    .bind(seqs)
-    .bind(channels)
-    .bind(Stamp(now))
-    .execute(&mut **tx)
-    .await
-    .map_err(|error| failure("cannot put alerts into the outbox", &error))?;
-    Ok(())
+    Ok(new.unsigned_abs())
 }

@@ -10,10 +10,12 @@ use super::values::{Stamp, stored};
 use crate::error::Result;
 use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
 
-/// The deliveries of some alerts (`$3`) on one channel of one monitor that are still open.
+/// The deliveries of some alerts (`$3`) on one channel of one monitor that are still open. The alerts' numbers are an
+/// array, which is looked up first: PostgreSQL may join a sub-select the other way round, and then goes through all that
+/// waits in the outbox for each message (38 ms with 5,000 alerts, instead of 0.5).
 const OPEN: &str =
     "monitor = (SELECT id FROM monitors WHERE monitor = $1) AND channel = $2 AND state = 'pending'
-    AND alert IN (SELECT seq FROM price_drop_alerts WHERE id = ANY($3))";
+    AND alert = ANY(ARRAY(SELECT seq FROM price_drop_alerts WHERE id = ANY($3)))";
 /// A message with them is about to be sent, at `$4`. One that was under way already may have arrived.
 const UNDER_WAY: &str =
     "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = $4";
@@ -31,17 +33,21 @@ impl Postgres {
         now: Time,
         limit: usize,
     ) -> Result<Due> {
-        let rows = sqlx::query(
-            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0, a.id
-             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
-             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = $1)
-               AND d.channel = $2 AND (d.next_attempt <= $3 OR d.next_attempt > $5)
-             ORDER BY d.alert LIMIT $4",
-        )
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // The few that are due come first, with their number in the text: with another join, or without knowing that they
+        // are few, PostgreSQL may go through all alerts there ever were.
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "WITH d AS MATERIALIZED (
+                 SELECT alert, attempts, under_way + maybe_sent > 0 AS maybe FROM alert_deliveries
+                 WHERE state = 'pending' AND monitor = (SELECT id FROM monitors WHERE monitor = $1)
+                   AND channel = $2 AND (next_attempt <= $3 OR next_attempt > $4)
+                 ORDER BY alert LIMIT {limit})
+             SELECT a.alert, d.attempts, a.accepted_at, d.maybe, a.id
+             FROM d JOIN price_drop_alerts a ON a.seq = d.alert ORDER BY d.alert"
+        )))
         .bind(monitor.as_str())
         .bind(channel)
         .bind(Stamp(now))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind(Stamp(now.plus(LONGEST_WAIT)))
         .fetch_all(&self.pool)
         .await
@@ -219,10 +225,12 @@ impl Postgres {
 
     pub(crate) async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
         let rows = sqlx::query(
-            "SELECT d.channel, count(*), min(a.accepted_at)
-             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
-             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = $1)
-             GROUP BY d.channel ORDER BY d.channel",
+            // The lowest number is the oldest, so that one alert of each channel is looked up, not all that wait.
+            "SELECT d.channel, d.alerts, a.accepted_at
+             FROM (SELECT channel, count(*) AS alerts, min(alert) AS first FROM alert_deliveries
+                   WHERE state = 'pending' AND monitor = (SELECT id FROM monitors WHERE monitor = $1)
+                   GROUP BY channel) d
+             JOIN price_drop_alerts a ON a.seq = d.first ORDER BY d.channel",
         )
         .bind(monitor.as_str())
         .fetch_all(&self.pool)
