@@ -26,11 +26,10 @@ const WINDOW: Duration = Duration::from_secs(30);
 const KILLS: usize = 5;
 const SOON: Duration = Duration::from_secs(60);
 
-/// Some 10,000 prices a second in transactions of 250, of which one in a hundred is an alert.
+/// Some 10,000 prices a second in 40 transactions, of which one in a hundred is an alert.
 fn manifest(hook: &str) -> String {
-    let source = |n: u32| {
-        format!("  - {{name: market-{n}, interval: 100ms, simulator: {{events: 75, seed: {n}}}}}\n")
-    };
+    let source =
+        |n: u32| format!("  - {{name: market-{n}, interval: 100ms, simulator: {{events: 75, seed: {n}}}}}\n");
     format!(
         "apiVersion: pricemonitor.dev/v1alpha1
 kind: PriceMonitor
@@ -117,7 +116,8 @@ fn main() -> Result<()> {
 
     std::thread::sleep(RUN_UP);
     let (appended, begun) = (producer.metric("observations_appended_total"), Instant::now());
-    let workers = [("producer", &producer), ("processor", &processor), ("storage", &storage), ("alert", &alert)];
+    let workers =
+        [("producer", &producer), ("processor", &processor), ("storage", &storage), ("alert", &alert)];
     let mut programs: Vec<(&str, u32)> =
         workers.iter().map(|(name, worker)| (*name, worker.process.id())).collect();
     programs.push(("Kafka", cluster.kafka.id()));
@@ -246,7 +246,6 @@ fn kills(cluster: &Cluster, processor: &mut Worker) -> Result<()> {
             processor.metric("observations_processed_total") > 0.0
         })?;
         times.push(killed.elapsed());
-        if std::env::var_os("TALE").is_some() { println!("{:?} TALE\n{}", SystemTime::now(), processor.process.output().all()); }
         std::thread::sleep(Duration::from_secs(3));
     }
     times.sort_unstable();
@@ -283,7 +282,8 @@ fn takeover(cluster: &Cluster, processor: Worker) -> Result<Instant> {
     processor.process.kill9()?;
     wait::until("the partitions of the killed processor to wait", SOON, || oldest() > 3.0)?;
     wait::until("the other processor to have caught up", SOON, || oldest() < 1.5)?;
-    println!("a processor that does not come back: the other one has caught up after {:.1?}", killed.elapsed());
+    let caught_up = killed.elapsed();
+    println!("a processor that does not come back: the other one has caught up after {caught_up:.1?}");
     other.process.terminate(Duration::from_secs(10))?;
     Ok(killed)
 }

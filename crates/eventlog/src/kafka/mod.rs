@@ -16,6 +16,7 @@
 mod appender;
 mod asker;
 mod client;
+mod commit;
 mod ear;
 mod fold;
 mod gain;
@@ -25,6 +26,7 @@ mod log;
 mod membership;
 mod meta;
 mod native;
+mod opening;
 mod parts;
 mod put;
 mod recover;

@@ -77,9 +77,9 @@ pub(super) fn of(topic: Topic, setup: &Setup, replication: Option<i32>) -> BTree
     }
     if is_compacted(topic) {
         settings.insert("cleanup.policy", "compact".to_owned());
-        // Small segments: only closed ones are compacted, and a restore reads the rest (some 200,000 changes). Whoever
-        // takes a partition over has a second or two for that.
-        settings.insert("segment.bytes", "16777216".to_owned());
+        // Small segments: only closed ones are compacted, a restore reads the rest, and whoever takes a partition over
+        // has a second for that. The largest batch must fit.
+        settings.insert("segment.bytes", "10485760".to_owned());
     } else {
         settings.insert("cleanup.policy", "delete".to_owned());
         let retention = setup.retention.get(&topic).copied().unwrap_or(7 * DAY);

@@ -83,14 +83,18 @@ pub(super) fn run(
 impl<S: Sink> Feeding<'_, S> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> Result<()> {
         let options = &self.log.options;
-        // Somebody waits for alerts, and they are few: what is there is taken at once.
-        let wait = if self.topic == Topic::Alerts { Wait::First } else { Wait::Whole };
+        // Somebody waits for alerts, and they are few: what is there is taken at once. Nobody waits for rows, and each
+        // write costs the database and the cluster about as much as a hundred of them.
+        let (linger, wait): (_, fn(Duration) -> Wait) = match self.topic {
+            Topic::Alerts => (options.linger, Wait::First),
+            _ => (options.linger * 2, Wait::Whole),
+        };
         let (mut most, mut quiet) = (options.batch_records, Instant::now());
         let (mut messages, mut held) = (Messages::default(), BTreeMap::new());
         let mut stall = Stall::default();
         while !stop.is_stopped() {
             let owned: Vec<u32> = self.parts.keys().copied().collect();
-            match membership.collect(&mut messages, most, wait(patience(&held, options.linger)), owned) {
+            match membership.collect(&mut messages, most, wait(patience(&held, linger)), owned) {
                 Err(Error::Retry(why)) => {
                     tracing::warn!(group = membership.group, "read again: {why}");
                     self.read_again(membership, &self.parts)?;

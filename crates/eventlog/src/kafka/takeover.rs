@@ -17,7 +17,7 @@ use crate::{Result, Topic};
 
 /// An owner that gives a partition up has ended its transaction before, and its mark arrives within milliseconds. One
 /// that is fenced without need joins its group anew, and nothing is lost.
-const GRACE: Duration = Duration::from_millis(750);
+const GRACE: Duration = Duration::from_millis(300);
 
 /// Ends what the last writer of a state partition left open, if that does not end by itself soon. `own` is the
 /// transactional id of the new owner. What goes wrong here is no harm: the transaction is waited for.

@@ -14,7 +14,6 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use super::client::Connection;
 use super::ear::Ear;
 use super::hanging;
 use super::log::Shared;
@@ -24,15 +23,13 @@ use crate::{Error, LARGEST, Result};
 
 /// Longest wait for the answers to what was sent; the broker gives a transaction up after six seconds.
 const ANSWERS: Duration = Duration::from_secs(10);
-/// Longest wait until the cluster knows the transactional id.
-const INIT: Duration = Duration::from_secs(20);
 /// Longest wait for the word that a transaction is committed. A cluster that comes back later has given it up or
 /// knows that it is committed; the state says which.
 const CONFIRM: Duration = Duration::from_secs(15);
 /// After so long it is looked at why there is no answer yet.
 const SLICE: Duration = Duration::from_millis(500);
 /// Pause before the same call again: some refusals come at once, and asking without a pause would cost a core.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 /// Nap between two looks whether everything was answered. Not a poll of that length: below its last millisecond the
 /// client's wait asks the clock in a circle, which took two fifths of the processor's time.
 const NAP: Duration = Duration::from_micros(250);
@@ -50,9 +47,9 @@ struct Reports {
 
 /// Hears of deliveries.
 #[derive(Default)]
-struct Deliveries {
+pub(super) struct Deliveries {
     reports: Mutex<Reports>,
-    ear: Ear,
+    pub(super) ear: Ear,
 }
 
 impl ClientContext for Deliveries {
@@ -107,53 +104,14 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
-    /// Announces `id`: whoever had it before is fenced, and what it left open is aborted.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when only a person can mend it, [`Error::Retry`] when the cluster cannot be reached.
-    pub(super) fn open(connection: &Connection, id: &str) -> Result<Transactions> {
-        Transactions::of(connection, id, true)
-    }
-
-    /// As [`Transactions::open`], for many records: commits do not tell their time.
-    ///
-    /// # Errors
-    /// As for [`Transactions::open`].
-    pub(super) fn open_for_many(connection: &Connection, id: &str) -> Result<Transactions> {
-        Transactions::of(connection, id, false)
-    }
-
-    fn of(connection: &Connection, id: &str, told: bool) -> Result<Transactions> {
-        let doing = format!("cannot begin to write as `{id}`");
-        let producer: BaseProducer<Deliveries> = connection
-            .producer(id, told)
-            .create_with_context(Deliveries::default())
-            .map_err(|error| explain(&doing, &error))?;
-        let end = Instant::now() + INIT;
-        loop {
-            let begun = producer.init_transactions(Timeout::After(SLICE));
-            let ear = &producer.context().ear;
-            // The reasons wait in the client's queue.
-            producer.poll(Duration::ZERO);
-            match begun {
-                Ok(()) => {
-                    ear.clear();
-                    return Ok(Transactions {
-                        topics: RefCell::default(),
-                        producer,
-                        open: Cell::new(false),
-                        unclean: Cell::new(true),
-                        committed: Cell::new(None),
-                    });
-                }
-                Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && ear.refused().is_none() && Instant::now() < end =>
-                {
-                    producer.poll(Duration::ZERO);
-                    std::thread::sleep(PAUSE);
-                }
-                Err(error) => return Err(ear.explain(&doing, &error)),
-            }
+    /// Of a producer that the cluster knows by its transactional id.
+    pub(super) fn of(producer: BaseProducer<Deliveries>) -> Transactions {
+        Transactions {
+            topics: RefCell::default(),
+            producer,
+            open: Cell::new(false),
+            unclean: Cell::new(true),
+            committed: Cell::new(None),
         }
     }
 
@@ -252,7 +210,8 @@ impl Transactions {
         // records are taken: a coordinator that is not done with the transaction before refuses them, and then
         // librdkafka asks again after 100 ms.
         let begun = Instant::now();
-        let taken = self.answers().inspect(|()| tracing::trace!("records taken after {:.1?}", begun.elapsed()));
+        let taken =
+            self.answers().inspect(|()| tracing::trace!("records taken after {:.1?}", begun.elapsed()));
         if let Err(error) = taken.and_then(|()| self.offsets(offsets, group)) {
             self.abort();
             return Err(error);

@@ -1,7 +1,7 @@
 //! Positions, and who owns them.
 
 use pricemonitor_model::{Incarnation, MonitorId, Time};
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, PgExecutor, Row as _};
 
 use super::Postgres;
 use super::failure::failure;
@@ -82,14 +82,23 @@ pub(super) async fn advance(
         claim.furthest = claim.furthest.max(next_offset);
         return Ok(Some(Standing { closing: row.get::<Stamp, _>(0).0, generation: row.get(1) }));
     }
-    // The statement has waited for a write that was still under way on the server, so this sees what came of it.
+    reread(connection, claim, incarnation).await?;
+    Ok(None)
+}
+
+/// Takes over the position that an earlier write under the claim has moved, whose answer was lost. Whoever found another
+/// one than the claim's has waited for a write that was still under way on the server, so this sees what came of it.
+pub(super) async fn reread(
+    connection: impl PgExecutor<'_>,
+    claim: &mut Claim,
+    incarnation: Incarnation,
+) -> Result<()> {
     let found = sqlx::query("SELECT owner_epoch, incarnation, next_offset FROM sink_offsets WHERE id = $1")
         .bind(claim.id)
         .fetch_optional(connection)
         .await
         .map_err(|error| failure("cannot read the position", &error))?;
-    claim.adopt(incarnation, found.map(|row| (row.get(0), position(row.get(1), row.get(2)))))?;
-    Ok(None)
+    claim.adopt(incarnation, found.map(|row| (row.get(0), position(row.get(1), row.get(2)))))
 }
 
 /// A position, as its columns tell it.

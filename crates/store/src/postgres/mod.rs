@@ -112,12 +112,6 @@ impl Postgres {
         Ok(MonitorKey(row.get::<i32, _>(0).into()))
     }
 
-    /// Begins a transaction that writes.
-    async fn begin(&self) -> Result<Tx> {
-        let begun = self.pool.begin().await;
-        begun.map_err(|error| failure("cannot begin to write to the database", &error))
-    }
-
     /// Begins a transaction in which all questions have one state of the data before them.
     async fn look(&self) -> Result<Tx> {
         let begun = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await;

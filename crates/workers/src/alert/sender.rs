@@ -20,6 +20,8 @@ const TAKEN: usize = 32;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a sender goes on with what it took before it looks anew.
 const TURN: Duration = Duration::from_secs(2);
+/// How long the word that the channel is this sender's own holds before the database is asked again.
+const OWNED: Duration = Duration::from_secs(1);
 /// What a turn may take beside that and the last answer: the database's part.
 const BESIDE: Duration = Duration::from_secs(3);
 /// Most by which the clock may run ahead unquestioned: further, and alerts that wait would be too old.
@@ -70,6 +72,16 @@ struct Message {
     attempts: u32,
 }
 
+/// What a sender knows from one turn to the next.
+#[derive(Default)]
+struct Course {
+    pacer: Pacer,
+    /// The outbox or the clock did not work when it was last needed.
+    trouble: bool,
+    /// When it was asked whether the channel is this sender's own, and it was.
+    owned: Option<Instant>,
+}
+
 /// A look into the outbox and what follows from it.
 struct Turn<'t> {
     began: Instant,
@@ -95,23 +107,22 @@ impl Sender {
     pub async fn run(self, wake: Wake, cancel: CancellationToken) {
         let part = Part::channel(self.monitor.as_str(), self.channel.name());
         let mut woken = wake.0.subscribe();
-        let mut pacer = Pacer::default();
+        let mut course = Course::default();
         let mut leaps = Leaps::new(LEAP, None);
-        let mut trouble = false;
         while !cancel.is_cancelled() {
             if let Err(leap) = leaps.judge(now(), Instant::now()) {
                 self.doubt(&part, leap);
-                trouble = true;
+                course.trouble = true;
                 if cancelled_within(&cancel, LOOK).await {
                     return;
                 }
                 continue;
             }
-            let next = match self.turn(&mut pacer, &part, &cancel, &mut trouble).await {
+            let next = match self.turn(&mut course, &part, &cancel).await {
                 Ok(next) => next,
                 Err(error) => {
                     self.no_outbox(&part, &error);
-                    trouble = true;
+                    (course.trouble, course.owned) = (true, None);
                     Next::Pause(TROUBLE)
                 }
             };
@@ -134,7 +145,7 @@ impl Sender {
     /// How long the sender keeps the channel to itself without a sign of life. It is renewed once half of it is over,
     /// so half of it must hold a whole turn: else another sender would repeat a message that still waits for its answer.
     fn lease(&self) -> Millis {
-        let turn = TURN + self.channel.patience() + BESIDE;
+        let turn = OWNED + TURN + self.channel.patience() + BESIDE;
         i64::try_from(2 * turn.as_millis()).unwrap_or(i64::MAX)
     }
 
@@ -158,19 +169,24 @@ impl Sender {
 
     async fn turn(
         &self,
-        pacer: &mut Pacer,
+        course: &mut Course,
         part: &Part,
         cancel: &CancellationToken,
-        trouble: &mut bool,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
-        if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
-            return Ok(Next::Wait);
+        if course.owned.is_none_or(|asked| asked.elapsed() > OWNED) {
+            // Counts from before the question.
+            let asked = Instant::now();
+            course.owned = None;
+            if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
+                return Ok(Next::Wait);
+            }
+            course.owned = Some(asked);
         }
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
         self.put_aside_unreadable(due.unreadable).await?;
         let fresh = self.put_aside_stale(due.pending, at).await?;
-        if std::mem::take(trouble) {
+        if std::mem::take(&mut course.trouble) {
             // It was the outbox or the clock that did not work, not the channel.
             self.health.well(part);
         }
@@ -189,10 +205,11 @@ impl Sender {
                 return Ok(Next::Again);
             }
             let sent = self.channel.send(&message.alerts, now()).await;
-            let pace = pacer.after(&sent, message.attempts, now(), rand::random());
+            let pace = course.pacer.after(&sent, message.attempts, now(), rand::random());
             let following =
                 if self.goes_on(&turn, &sent, &pace) { self.next_message(&mut left) } else { None };
-            let next = self.written(&turn, &message, &sent, pace, following.as_ref(), trouble).await?;
+            let next =
+                self.written(&turn, &message, &sent, pace, following.as_ref(), &mut course.trouble).await?;
             match following {
                 Some(following) if matches!(next, Next::Again) => message = following,
                 _ => return Ok(next),
