@@ -120,7 +120,8 @@ impl Database {
     }
 
     /// Notes that these alerts are about to be sent: counts the attempt, so that a crash between
-    /// sending and writing down shows as [`Pending::maybe_sent`](crate::Pending::maybe_sent).
+    /// sending and writing down shows as [`Pending::maybe_sent`](crate::Pending::maybe_sent). Tells how many of them
+    /// still have to be told; for others nothing is noted.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -130,12 +131,13 @@ impl Database {
         channel: &str,
         ids: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         on!(self, short, db => db.attempting(monitor, channel, ids, now))
     }
 
     /// Notes that these alerts arrived, with the channel's id of the message where it gave one, and in the same step
-    /// that those of the `next` message, perhaps none, are about to be sent; see [`Database::attempting`].
+    /// that those of the `next` message, perhaps none, are about to be sent; tells how many of those still have to be told,
+    /// as [`Database::attempting`] does.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -147,7 +149,7 @@ impl Database {
         message_id: Option<&str>,
         next: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         on!(self, short, db => db.delivered(monitor, channel, ids, message_id, next, now))
     }
 

@@ -69,7 +69,7 @@ pub struct PendingCount {
     pub channel: String,
     /// Alerts that still have to be told.
     pub alerts: u64,
-    /// When the oldest of them came into the outbox.
+    /// When the one that came first into the outbox did so.
     pub oldest: Time,
 }
 

@@ -216,9 +216,9 @@ fn latency(
     };
     print("price in the log, to its append's acknowledgement", 0, 1);
     print("acknowledged, to the alert's record", 1, 2);
-    print("alert's record, to its being accepted", 2, 3);
-    print("accepted, to the attempt", 3, 4);
-    print("attempt, to the webhook", 4, 5);
+    print("alert's record, to the alert worker", 2, 3);
+    print("alert worker, to its turn on the channel", 3, 4);
+    print("its turn, to the webhook", 4, 5);
     print("acknowledged, to the webhook", 1, 5);
     Ok(())
 }

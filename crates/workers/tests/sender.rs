@@ -21,6 +21,8 @@ struct Hook {
     hangs: bool,
     patience: Duration,
     messages: Arc<Mutex<Vec<Vec<String>>>>,
+    /// Where another sender writes down, while a message is sent, that it has told the alerts `2` and `3`.
+    other: Option<Database>,
 }
 
 #[async_trait::async_trait]
@@ -40,6 +42,10 @@ impl Channel for Hook {
         self.messages.lock().unwrap().push(ids);
         if self.hangs {
             std::future::pending::<()>().await;
+        }
+        if let Some(database) = &self.other {
+            let told = ["2", "3"].map(AlertId::stored);
+            database.delivered(&MonitorId::new(None, "m"), "hook", &told, None, &[], now()).await.unwrap();
         }
         let outcome = Outcome::Delivered { message_id: None };
         Sent { taken: alerts.len(), outcome, pause: None, pause_all: false }
@@ -111,6 +117,16 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("waited in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_sender_has_told_meanwhile_is_not_told_again() {
+    let bench = Bench::new(5).await;
+    let hook = Hook { other: Some(bench.database.clone()), ..Hook::default() };
+    let sending = bench.start(&hook);
+    until("all is told", async || bench.deliveries().await.iter().all(|one| one.state == "ok")).await;
+    assert_eq!(*hook.messages.lock().unwrap(), [vec!["0", "1"], vec!["4"]]);
+    sending.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
+use super::collect::Wait;
 use super::gain::{self, Gained};
 use super::log::Shared;
-use super::membership::{Change, Membership, Wait};
+use super::membership::{Change, Membership};
 use super::meta;
 use super::native::Messages;
+use super::opening::Opening;
 use super::parts::Barrier;
 use super::stall::{self, Stall};
 use super::transaction::Transactions;
@@ -55,11 +57,12 @@ pub(super) struct Folding<'f, F> {
 pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()> {
     let group = log.group(&member.group);
     let transactional_id = log.transactional_id(&group, &member.instance);
-    // The group answers meanwhile.
     let join = || Membership::join(&log.connection, &group, member, log.name(Topic::Raw));
+    // First: what an earlier process of this name left open is given up, so that nobody waits for it. The group answers
+    // meanwhile; whoever may not write at all takes no partitions from others.
+    let opening = Opening::begin(&log.connection, &transactional_id, false)?;
     let mut membership = join()?;
-    // Before anything is read: what an earlier process of this name left open is given up, so that nobody waits for it.
-    let transactions = Transactions::open_for_many(&log.connection, &transactional_id)?;
+    let transactions = opening.finish()?;
     tracing::debug!(monitor = %log.id, group, "what an earlier process left open is given up");
     let mut folding = Folding {
         log,

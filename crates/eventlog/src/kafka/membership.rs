@@ -13,24 +13,9 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client::Connection;
 use super::ear::Ear;
-use super::native::{Message, Messages, Reader};
+use super::native::Reader;
 use super::trouble::{code, explain};
 use crate::{Error, Member, Result};
-
-/// How long messages are waited for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wait {
-    /// For so long, however many come: large batches cost less.
-    Whole(Duration),
-    /// For so long for the first; it ends the wait, with what was fetched with it.
-    First(Duration),
-    /// For so long for the first, then until as much time has passed since the batch before was complete: batches come
-    /// no more often than that, and one after a pause does not wait.
-    Paced(Instant, Duration),
-}
-
-/// What came at the same moment in several partitions is fetched one after the other.
-const GATHERING: Duration = Duration::from_millis(5);
 
 /// Longest wait until partitions are read from elsewhere. No broker is asked.
 const SEEK: Duration = Duration::from_secs(10);
@@ -121,7 +106,7 @@ impl ConsumerContext for Changes {
 /// A member with its consumer. Dropping it closes the consumer; its partitions stay its own until the
 /// session ends, so that a restart has them back at once.
 pub(super) struct Membership {
-    reader: Reader<Changes>,
+    pub(super) reader: Reader<Changes>,
     pub(super) group: String,
     topic: String,
     settled: Cell<bool>,
@@ -296,43 +281,8 @@ impl Membership {
     }
 
     /// Has the messages of these partitions come where they are read. What librdkafka changed meanwhile is put right.
-    fn redirect(&self, partitions: impl IntoIterator<Item = u32>) {
+    pub(super) fn redirect(&self, partitions: impl IntoIterator<Item = u32>) {
         partitions.into_iter().for_each(|partition| self.reader.redirect(&self.topic, partition));
-    }
-
-    /// Collects messages, up to `most`, for as long as `wait` says; hears before what happened to the group and to the
-    /// connection. `owned` are the partitions that are read.
-    ///
-    /// # Errors
-    /// [`Error::Retry`]: some messages came where nobody reads them; read again from where partitions stand.
-    pub(super) fn collect<'m>(
-        &'m self,
-        messages: &mut Messages<'m>,
-        most: usize,
-        wait: Wait,
-        owned: impl IntoIterator<Item = u32>,
-    ) -> Result<()> {
-        self.events(Duration::ZERO)?;
-        messages.clear();
-        match wait {
-            Wait::Whole(wait) => self.reader.read(messages, most, wait),
-            Wait::First(wait) => {
-                self.reader.read(messages, 1, wait);
-                self.reader.read(messages, most.saturating_sub(messages.len()), Duration::ZERO);
-            }
-            Wait::Paced(before, wait) => {
-                self.reader.read(messages, 1, wait);
-                if messages.len() > 0 && most > 1 {
-                    let left = wait.saturating_sub(before.elapsed()).max(GATHERING);
-                    self.reader.read(messages, most - messages.len(), left);
-                }
-            }
-        }
-        if messages.len() == 0 {
-            self.redirect(owned);
-        }
-        let mut faults = messages.iter().filter_map(Message::fault).map(KafkaError::MessageConsumption);
-        faults.try_for_each(|fault| self.failed(&fault))
     }
 
     /// Hears what happened to the group and to the connection, for as long as `wait`.
@@ -355,7 +305,7 @@ impl Membership {
     }
 
     /// What an error that polling came upon means: none for what librdkafka mends by itself.
-    fn failed(&self, error: &KafkaError) -> Result<()> {
+    pub(super) fn failed(&self, error: &KafkaError) -> Result<()> {
         if code(error) == Some(Code::AutoOffsetReset) {
             return Err(Error::Position(format!(
                 "a position of the group `{}` lies outside of `{}`: records were deleted before they were read, or the \

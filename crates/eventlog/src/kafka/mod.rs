@@ -16,6 +16,7 @@
 mod appender;
 mod asker;
 mod client;
+mod collect;
 mod commit;
 mod ear;
 mod fold;

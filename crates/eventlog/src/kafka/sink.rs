@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
+use super::collect::Wait;
 use super::log::Shared;
-use super::membership::{Change, Membership, Wait};
+use super::membership::{Change, Membership};
 use super::native::Messages;
 use super::parts::{Barrier, Part, Parts};
 use super::stall::{self, Stall};

@@ -77,7 +77,7 @@ impl Postgres {
         channel: &str,
         ids: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let set = format!("{UNDER_WAY} WHERE $5::text IS NULL AND $6 = 0 AND");
         self.settle(&set, monitor, channel, ids, (now, None, false)).await
     }
@@ -90,9 +90,9 @@ impl Postgres {
         message_id: Option<&str>,
         next: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         // One round trip and one commit for each message: this is what a busy channel waits for.
-        sqlx::query(sqlx::AssertSqlSafe(format!(
+        let done = sqlx::query(sqlx::AssertSqlSafe(format!(
             "WITH arrived AS (
                  UPDATE alert_deliveries SET state = 'ok', attempts = attempts + 1 - under_way, under_way = 0,
                      reason = NULL, finished_at = $4, message_id = $5
@@ -109,7 +109,7 @@ impl Postgres {
         .execute(&self.pool)
         .await
         .map_err(|error| failure(UNWRITTEN, &error))?;
-        Ok(())
+        Ok(done.rows_affected())
     }
 
     pub(crate) async fn failed(
@@ -123,7 +123,7 @@ impl Postgres {
     ) -> Result<()> {
         let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = $4, reason = $5,
                    maybe_sent = maybe_sent + $6 WHERE";
-        self.settle(set, monitor, channel, ids, (next_attempt, Some(reason), ambiguous)).await
+        self.settle(set, monitor, channel, ids, (next_attempt, Some(reason), ambiguous)).await.map(drop)
     }
 
     pub(crate) async fn finish(
@@ -150,7 +150,7 @@ impl Postgres {
                  reason = $5 WHERE $6 = 0 AND"
             }
         };
-        self.settle(set, monitor, channel, ids, (now, Some(reason), false)).await
+        self.settle(set, monitor, channel, ids, (now, Some(reason), false)).await.map(drop)
     }
 
     /// Changes the open deliveries of `ids`: `set` is one of the texts in this file, with `$4` to `$6` for
@@ -162,8 +162,8 @@ impl Postgres {
         channel: &str,
         ids: &[AlertId],
         (time, text, ambiguous): (Time, Option<&str>, bool),
-    ) -> Result<()> {
-        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+    ) -> Result<u64> {
+        let done = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
             .bind(monitor.as_str())
             .bind(channel)
             .bind(texts(ids))
@@ -173,7 +173,7 @@ impl Postgres {
             .execute(&self.pool)
             .await
             .map_err(|error| failure(UNWRITTEN, &error))?;
-        Ok(())
+        Ok(done.rows_affected())
     }
 
     /// The server's clock alone says how long a lease lasts: the clocks of two machines may be minutes apart, and the

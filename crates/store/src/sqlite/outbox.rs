@@ -26,10 +26,10 @@ async fn settle(
     channel: &str,
     ids: &[AlertId],
     values: (i64, Option<&str>, bool),
-) -> Result<()> {
+) -> Result<u64> {
     let ids = serde_json::to_string(ids)
         .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
-    sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+    let done = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
         .bind(monitor.as_str())
         .bind(channel)
         .bind(ids)
@@ -39,7 +39,7 @@ async fn settle(
         .execute(database)
         .await
         .map_err(|error| failure(UNWRITTEN, &error))?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 impl Sqlite {
@@ -90,7 +90,7 @@ impl Sqlite {
         channel: &str,
         ids: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         self.settle(UNDER_WAY, monitor, channel, ids, (now.millis(), None, false)).await
     }
 
@@ -102,15 +102,17 @@ impl Sqlite {
         message_id: Option<&str>,
         next: &[AlertId],
         now: Time,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let arrived = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
                        finished_at = ?4, message_id = ?5 WHERE ?6 = 0 AND";
         let mut tx = self.begin().await?;
         settle(&mut *tx, arrived, monitor, channel, ids, (now.millis(), message_id, false)).await?;
+        let mut open = 0;
         if !next.is_empty() {
-            settle(&mut *tx, UNDER_WAY, monitor, channel, next, (now.millis(), None, false)).await?;
+            open = settle(&mut *tx, UNDER_WAY, monitor, channel, next, (now.millis(), None, false)).await?;
         }
-        tx.commit().await.map_err(|error| failure(UNWRITTEN, &error))
+        tx.commit().await.map_err(|error| failure(UNWRITTEN, &error))?;
+        Ok(open)
     }
 
     pub(crate) async fn failed(
@@ -124,7 +126,9 @@ impl Sqlite {
     ) -> Result<()> {
         let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = ?4, reason = ?5,
                    maybe_sent = maybe_sent + ?6 WHERE";
-        self.settle(set, monitor, channel, ids, (next_attempt.millis(), Some(reason), ambiguous)).await
+        self.settle(set, monitor, channel, ids, (next_attempt.millis(), Some(reason), ambiguous))
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn finish(
@@ -151,7 +155,7 @@ impl Sqlite {
                  reason = ?5 WHERE ?6 = 0 AND"
             }
         };
-        self.settle(set, monitor, channel, ids, (now.millis(), Some(reason), false)).await
+        self.settle(set, monitor, channel, ids, (now.millis(), Some(reason), false)).await.map(drop)
     }
 
     async fn settle(
@@ -161,7 +165,7 @@ impl Sqlite {
         channel: &str,
         ids: &[AlertId],
         values: (i64, Option<&str>, bool),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         settle(&self.write, set, monitor, channel, ids, values).await
     }
 
@@ -213,10 +217,11 @@ impl Sqlite {
 
     pub(crate) async fn pending_counts(&self, monitor: &MonitorId) -> Result<Vec<PendingCount>> {
         let rows = sqlx::query(
-            "SELECT d.channel, count(*), min(a.accepted_at)
-             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
-             WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = ?1)
-             GROUP BY d.channel ORDER BY d.channel",
+            "SELECT d.channel, d.alerts, a.accepted_at
+             FROM (SELECT channel, count(*) AS alerts, min(alert) AS first FROM alert_deliveries
+                   WHERE state = 'pending' AND monitor = (SELECT id FROM monitors WHERE monitor = ?1)
+                   GROUP BY channel) d
+             JOIN price_drop_alerts a ON a.seq = d.first ORDER BY d.channel",
         )
         .bind(monitor.as_str())
         .fetch_all(&self.read)

@@ -135,8 +135,8 @@ pub async fn an_arrival_and_the_attempt_that_follows_it_are_written_in_one_step<
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a", "b"]), (2, &["a", "b"]), (3, &["a"])], 3).await;
     let id = |n| vec![alert(n).id];
-    db.attempting(&m, "a", &id(1), START).await.unwrap();
-    db.delivered(&m, "a", &id(1), Some("msg-1"), &id(2), START).await.unwrap();
+    assert_eq!(db.attempting(&m, "a", &id(1), START).await.unwrap(), 1);
+    assert_eq!(db.delivered(&m, "a", &id(1), Some("msg-1"), &id(2), START).await.unwrap(), 1);
     let told = |pending: Vec<Pending>| -> Vec<_> {
         pending.into_iter().map(|one| (one.alert.id, one.attempts, one.maybe_sent)).collect()
     };
@@ -166,6 +166,9 @@ pub async fn a_delivery_ends_once<B: Bed>() {
     for n in 1..=4 {
         db.failed(&m, "a", &id(n), "too late", START, true).await.unwrap();
         db.delivered(&m, "a", &id(n), None, &[], START).await.unwrap();
+        // Whoever was about to tell it hears that there is nothing to tell.
+        assert_eq!(db.attempting(&m, "a", &id(n), START).await.unwrap(), 0);
+        assert_eq!(db.delivered(&m, "a", &id(1), None, &id(n), START).await.unwrap(), 0);
     }
     let reason = |text: &str| Some(text.to_owned());
     assert_eq!(

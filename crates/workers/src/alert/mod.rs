@@ -6,6 +6,7 @@
 //! between sending and writing repeats at most that one message, with the same id.
 
 mod accept;
+mod course;
 mod sender;
 
 pub use accept::{Acceptor, Route};

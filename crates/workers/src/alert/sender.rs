@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
-use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Pacer, Sent};
+use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Sent};
 use pricemonitor_store::{Database, DeliveryEnd, Pending, Unreadable};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::course::{Course, OWNED};
 use crate::clock::{self, Leaps, now};
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
@@ -20,8 +21,6 @@ const TAKEN: usize = 32;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a sender goes on with what it took before it looks anew.
 const TURN: Duration = Duration::from_secs(2);
-/// How long the word that the channel is this sender's own holds before the database is asked again.
-const OWNED: Duration = Duration::from_secs(1);
 /// What a turn may take beside that and the last answer: the database's part.
 const BESIDE: Duration = Duration::from_secs(3);
 /// Most by which the clock may run ahead unquestioned: further, and alerts that wait would be too old.
@@ -72,19 +71,11 @@ struct Message {
     attempts: u32,
 }
 
-/// What a sender knows from one turn to the next.
-#[derive(Default)]
-struct Course {
-    pacer: Pacer,
-    /// The outbox or the clock did not work when it was last needed.
-    trouble: bool,
-    /// When it was asked whether the channel is this sender's own, and it was.
-    owned: Option<Instant>,
-}
-
 /// A look into the outbox and what follows from it.
 struct Turn<'t> {
     began: Instant,
+    /// When it was asked whether the channel is the sender's own; the lease lasts from then on.
+    asked: Instant,
     part: &'t Part,
     cancel: &'t CancellationToken,
 }
@@ -174,15 +165,19 @@ impl Sender {
         cancel: &CancellationToken,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
-        if course.owned.is_none_or(|asked| asked.elapsed() > OWNED) {
-            // Counts from before the question.
-            let asked = Instant::now();
-            course.owned = None;
-            if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
-                return Ok(Next::Wait);
+        let asked = match course.owned(at) {
+            Some(asked) => asked,
+            None => {
+                // Counts from before the question.
+                let asked = Instant::now();
+                course.owned = None;
+                if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
+                    return Ok(Next::Wait);
+                }
+                course.owned = Some((asked, at));
+                asked
             }
-            course.owned = Some(asked);
-        }
+        };
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
         self.put_aside_unreadable(due.unreadable).await?;
         let fresh = self.put_aside_stale(due.pending, at).await?;
@@ -195,13 +190,19 @@ impl Sender {
         }
         let mut left = VecDeque::from(fresh);
         let Some(mut message) = self.next_message(&mut left) else { return Ok(Next::Wait) };
-        let turn = Turn { began: Instant::now(), part, cancel };
+        let turn = Turn { began: Instant::now(), asked, part, cancel };
         // Written down first: after a crash in between it is known that the message may have arrived.
-        self.database.attempting(&self.monitor, name, &message.ids, at).await?;
+        let open = self.database.attempting(&self.monitor, name, &message.ids, at).await?;
+        if open < message.ids.len() as u64 {
+            // Somebody else has told them: the channel is not this sender's own any more.
+            course.owned = None;
+            return Ok(Next::Again);
+        }
         // One message after the other, each written down together with the word that the next one is under way.
         loop {
-            if turn.began.elapsed() > TURN + BESIDE {
+            if turn.asked.elapsed() > OWNED + TURN + BESIDE {
                 // The lease may not last for the answer. It is under way, for all that is known; so it is tried again.
+                course.owned = None;
                 return Ok(Next::Again);
             }
             let sent = self.channel.send(&message.alerts, now()).await;
@@ -212,7 +213,12 @@ impl Sender {
                 self.written(&turn, &message, &sent, pace, following.as_ref(), &mut course.trouble).await?;
             match following {
                 Some(following) if matches!(next, Next::Again) => message = following,
-                _ => return Ok(next),
+                following => {
+                    if following.is_some() {
+                        course.owned = None;
+                    }
+                    return Ok(next);
+                }
             }
         }
     }
@@ -322,9 +328,14 @@ impl Sender {
             Outcome::Delivered { message_id } => {
                 let following = following.map_or(&[][..], |following| &following.ids);
                 let message_id = message_id.as_deref();
-                self.database.delivered(&self.monitor, name, ids, message_id, following, at).await?;
+                let open =
+                    self.database.delivered(&self.monitor, name, ids, message_id, following, at).await?;
                 self.count("ok", ids.len());
                 self.health.well(part);
+                if open < following.len() as u64 {
+                    // Somebody else has told those.
+                    return Ok(Next::Pause(Duration::ZERO));
+                }
             }
             Outcome::Refused { reason } => {
                 tracing::warn!(channel = name, "the channel refuses the message: {reason}");
