@@ -187,3 +187,46 @@ fn monitors_of_the_same_name_in_two_namespaces_have_nothing_in_common() {
     assert_eq!(teardown(&connection(), &ids[1], &layout(None)).unwrap().len(), 6);
     append(&mut first, &[record("a", "4")]);
 }
+
+#[test]
+fn a_state_or_alerts_topic_that_is_gone_is_not_made_anew_beside_the_records_it_was_made_from() {
+    for (gone, name) in [("state", "state"), ("price_alerts", "alerts")] {
+        let id = MonitorId::new(None, &format!("lost-{name}"));
+        set_up(&id, &layout(None), false).unwrap();
+        let topic = format!("{id}.{gone}");
+        delete(&topic);
+        assert_eq!(
+            set_up(&id, &layout(None), false).unwrap().made,
+            std::slice::from_ref(&topic),
+            "nothing was lost yet"
+        );
+        let log = open(&id, &layout(None));
+        append(&mut producer(&log), &[record("a", "1")]);
+        delete(&topic);
+        position(set_up(&id, &layout(None), false), &format!("`{topic}` is gone"));
+        delete(&format!("{id}.raw_prices"));
+        assert_eq!(set_up(&id, &layout(None), false).unwrap().made.len(), 2, "all begins anew");
+    }
+}
+
+#[test]
+fn another_name_for_the_raw_topic_is_a_new_life_and_never_the_topic_of_somebody_else() {
+    let id = MonitorId::new(None, "renamed");
+    set_up(&id, &layout(Some("renamed-one")), false).unwrap();
+    let before = open(&id, &layout(Some("renamed-one"))).incarnation(Topic::Raw);
+    make("renamed-foreign", 2, &[]);
+    let foreign = layout(Some("renamed-foreign"));
+    position(set_up(&id, &foreign, false), "is `renamed-one` so far");
+    position(teardown(&connection(), &id, &foreign), "is `renamed-one` so far");
+    let options = Options { group_prefix: format!("{id}."), ..Options::default() };
+    position(KafkaLog::open(&connection(), &id, &foreign, options), "is `renamed-one` so far");
+    // Back, nothing has changed.
+    set_up(&id, &layout(Some("renamed-one")), false).unwrap();
+    assert_eq!(open(&id, &layout(Some("renamed-one"))).incarnation(Topic::Raw), before);
+    // A name that is free, and one that is taken over, are other logs.
+    set_up(&id, &layout(Some("renamed-two")), false).unwrap();
+    let second = open(&id, &layout(Some("renamed-two"))).incarnation(Topic::Raw);
+    set_up(&id, &foreign, true).unwrap();
+    let third = open(&id, &foreign).incarnation(Topic::Raw);
+    assert!(before != second && second != third && third != before, "{before:?} {second:?} {third:?}");
+}

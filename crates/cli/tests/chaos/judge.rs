@@ -1,13 +1,16 @@
 //! Raw topic, processed topic, history and CSV file against what the sources showed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pricemonitor_model::Decimal;
 use pricemonitor_testkit::feed::HourPrice;
+use pricemonitor_testkit::process::Process;
 use pricemonitor_testkit::topics::Taken;
 use pricemonitor_testkit::{feed, read};
 use serde_json::Value;
 
+use crate::common::pricemonitor;
 use crate::ground::{CSV, Ground, MARKET, SPOT, markets};
 use crate::ledger::Ledger;
 use crate::truth;
@@ -221,4 +224,17 @@ pub fn spot(ground: &Ground, hours: &[HourPrice], ledger: &mut Ledger) {
         ));
     }
     ledger.compare("lines of the CSV file", want, got);
+}
+
+/// What an operator of the system would ask after all that: `pricemonitor audit` finds both monitors clean.
+pub fn audits(ground: &Ground, ledger: &mut Ledger) {
+    for monitor in ["market", "spot"] {
+        let mut audit = pricemonitor();
+        audit.args(["audit", "--data-dir"]).arg(ground.place.at("data"));
+        audit.arg("-f").arg(ground.place.at(format!("{monitor}.yaml"))).envs(ground.variables(false));
+        let audited = Process::start(&mut audit).unwrap().wait(Duration::from_secs(120)).unwrap();
+        if !audited.output.stdout.starts_with(&format!("{monitor}: clean\n")) {
+            ledger.failures.push(format!("the audit of {monitor}: {}", audited.output.all()));
+        }
+    }
 }

@@ -85,6 +85,7 @@ fn whatever_is_killed_paused_cut_off_or_misbehaves_nothing_is_lost_or_doubled() 
     judge::market(&ground, &mut ledger);
     judge::spot(&ground, &hours, &mut ledger);
     told::alerts(&ground, &mut ledger);
+    judge::audits(&ground, &mut ledger);
     ledger.print(began.elapsed());
     assert!(ledger.rows("observations") >= observations, "that was no load");
     assert!(ledger.failures.is_empty(), "{:#?}", ledger.failures);

@@ -10,9 +10,9 @@ use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 
 use super::log::Shared;
+use super::mark::MARK;
 use super::membership::{Change, Membership};
 use super::restore::Restore;
-use super::setup::MARK;
 use super::transaction::{Transactions, fits};
 use super::trouble::explain;
 use crate::{Append, Appended, Appending, Error, Member, Ownership, Result, Topic, Write};

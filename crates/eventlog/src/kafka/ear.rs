@@ -54,8 +54,10 @@ impl Ear {
             }
             Some(Code::SSL) => heard.refused = Some(encryption(reason)),
             Some(Code::Resolve) => {
-                heard.away =
-                    Some(format!("a host of `kafka.bootstrapServers` is not known ({})", short(reason)));
+                heard.away = Some(format!(
+                    "a host of `kafka.bootstrapServers`, --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS is not known ({})",
+                    short(reason)
+                ));
             }
             // What fails behind the handshake is told as a connection that broke.
             Some(Code::BrokerTransportFailure) if reason.contains("SSL routines") => {
@@ -140,13 +142,14 @@ impl rdkafka::consumer::ConsumerContext for Ear {}
 
 /// What is said of a certificate that cannot be verified; the library does not say why.
 pub(super) const UNVERIFIED: &str = "the broker's certificate is of an unknown authority or for another host: look at \
-                                     `kafka.tls.caCertificate` and `kafka.bootstrapServers`";
+                                     `kafka.tls.caCertificate` and `kafka.bootstrapServers`, --bootstrap-servers or \
+                                     KAFKA_BOOTSTRAP_SERVERS";
 /// The same when it is known to be the authority.
 pub(super) const UNKNOWN_AUTHORITY: &str =
     "the broker's certificate is of an unknown authority: look at `kafka.tls.caCertificate`";
 /// The same when it is known to be the host.
-pub(super) const OTHER_HOST: &str =
-    "the broker's certificate is for another host: look at `kafka.bootstrapServers`";
+pub(super) const OTHER_HOST: &str = "the broker's certificate is for another host: look at `kafka.bootstrapServers`, \
+                                     --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS";
 
 /// Which setting is to blame for a connection that was not encrypted as it should be.
 fn encryption(reason: &str) -> String {
@@ -170,7 +173,8 @@ fn encryption(reason: &str) -> String {
 fn transport(reason: &str) -> String {
     if reason.contains("in state APIVERSION_QUERY") {
         return format!(
-            "the broker hangs up: look at `kafka.tls`, `kafka.authentication` and the ports in `kafka.bootstrapServers` ({})",
+            "the broker hangs up: look at `kafka.tls`, `kafka.authentication` and the ports in `kafka.bootstrapServers`, \
+             --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS ({})",
             short(reason)
         );
     }
@@ -201,10 +205,12 @@ mod tests {
             "Failed to resolve 'k:9092' (after 3ms in state CONNECT)",
         );
         let error = ear.explain("asking", &late);
-        assert!(
-            matches!(&error, Error::Retry(text) if text.contains("`kafka.bootstrapServers`") && !text.contains("3ms")),
-            "{error}"
-        );
+        for place in ["`kafka.bootstrapServers`", "--bootstrap-servers", "KAFKA_BOOTSTRAP_SERVERS"] {
+            assert!(
+                matches!(&error, Error::Retry(text) if text.contains(place) && !text.contains("3ms")),
+                "{error}"
+            );
+        }
         ear.hear(&KafkaError::Global(Code::Authentication), "SASL authentication error");
         ear.hear(&KafkaError::Global(Code::AllBrokersDown), "1/1 brokers are down");
         let error = ear.explain("asking", &late);

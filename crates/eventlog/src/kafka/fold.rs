@@ -21,6 +21,7 @@ use crate::{Error, Fold, Member, Out, Restored, Result, Stop, Topic};
 const GROWTH: usize = 2;
 /// Wait after a transaction that may succeed later.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
+
 /// Who is to blame decides whether partitions are still revoked.
 pub(super) enum End {
     Engine(Error),

@@ -11,7 +11,7 @@ use super::appender::KafkaAppender;
 use super::asker::Asker;
 use super::client::Connection;
 use super::lag::Lags;
-use super::{fold, lag, put, scan, setup, sink};
+use super::{fold, lag, mark, put, scan, sink};
 use crate::layout::TOPICS;
 use crate::{
     Appended, Ends, Error, EventLog, Fold, Layout, LogStatus, Member, Observer, PartitionLag, Position,
@@ -98,13 +98,14 @@ impl KafkaLog {
                 }
             }
         }
-        let mark = setup::read_mark(&asker, id, layout)?.ok_or_else(|| {
+        let mark = mark::read_mark(&asker, id, layout)?.ok_or_else(|| {
             Error::Position(format!(
                 "`{}` holds no mark of `pricemonitor setup`: run it first",
                 layout.name(id, Topic::Checkpoints)
             ))
         })?;
         mark.belongs_to(id, layout)?;
+        mark.is_of(id, layout)?;
         Ok(KafkaLog(Arc::new(Shared {
             connection: connection.clone(),
             options,

@@ -24,6 +24,7 @@ mod gain;
 mod hanging;
 mod lag;
 mod log;
+mod mark;
 mod membership;
 mod meta;
 mod native;

@@ -8,21 +8,16 @@ use pricemonitor_model::MonitorId;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode as Code;
-use serde::{Deserialize, Serialize};
 
 use super::asker::{Asker, Shape};
 use super::client::Connection;
-use super::restore::Restore;
+use super::mark::{FORMAT, MARK, Mark, read_mark};
 use super::settings::{self, Difference, Setup};
 use super::transaction::Transactions;
 use super::trouble::explain;
 use crate::layout::TOPICS;
 use crate::{Error, Layout, Result, Topic};
 
-/// Key of the mark, in partition 0 of the checkpoints. No source has this name: names do not begin with `_`.
-pub(super) const MARK: &[u8] = b"_monitor";
-/// The newest format of the mark.
-const FORMAT: u32 = 1;
 /// Longest wait for a topic to be made or deleted.
 const MAKE: Duration = Duration::from_secs(30);
 /// How often the mark is tried to be written while other setups of the monitor run, and the growth of the wait.
@@ -42,56 +37,20 @@ pub struct SetUp {
     pub adopted_from: Option<String>,
 }
 
-/// Whose topics they are, and their life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Mark {
-    format: u32,
-    monitor: String,
-    partitions: u32,
-    /// Life of the raw topic; another one when it was made anew.
-    pub(super) incarnation: u64,
-}
-
-impl Mark {
-    /// Refuses topics of another monitor.
-    pub(super) fn belongs_to(&self, id: &MonitorId, layout: &Layout) -> Result<()> {
-        self.is_known(id, layout)?;
-        if self.monitor != id.as_str() {
-            return Err(Error::Position(format!(
-                "`{}` belongs to the monitor {}, not to {id}: use other topic names, or take the topics over by \
-                 `pricemonitor setup --adopt`",
-                layout.name(id, Topic::Checkpoints),
-                self.monitor
-            )));
-        }
-        Ok(())
-    }
-
-    /// Refuses a mark of a later program.
-    fn is_known(&self, id: &MonitorId, layout: &Layout) -> Result<()> {
-        if self.format > FORMAT {
-            return Err(Error::Newer(format!(
-                "the mark in `{}` has format {}, this program knows up to {FORMAT}: upgrade it",
-                layout.name(id, Topic::Checkpoints),
-                self.format
-            )));
-        }
-        Ok(())
-    }
-}
-
 /// Makes what is missing, and says what it made and what is not as wanted. What exists is never changed. May run several
 /// times at once: all agree on one life of the raw topic.
 ///
 /// # Errors
 /// [`Error::Position`] for a topic with other partitions, of another monitor, or with records and without a mark
-/// (see [`Setup::adopt`]); [`Error::Refused`] when the cluster does not let this user in or not make topics;
+/// (see [`Setup::adopt`]), and when one is gone that the others cannot do without; [`Error::Refused`] when the cluster does not let this user in or not make topics;
 /// [`Error::Retry`] when the cluster cannot be reached within ten seconds.
 pub fn setup(connection: &Connection, id: &MonitorId, layout: &Layout, setup: &Setup) -> Result<SetUp> {
     let asker = Asker::new(connection, id)?;
     let existing = existing(&asker, id, layout)?;
     let known = known_mark(&asker, id, layout, setup, &existing)?;
+    if known.is_some() && !setup.adopt {
+        refuse_losses(&asker, id, layout, &existing)?;
+    }
     let maker = Maker { asker: &asker, admin: admin(connection)?, id, layout, setup };
     let mut result = SetUp::default();
     let missing = TOPICS.iter().zip(&existing).filter(|(_, shape)| shape.is_none());
@@ -164,17 +123,18 @@ impl Maker<'_> {
         if let Some(known) = &known {
             if self.setup.adopt { known.is_known(id, layout) } else { known.belongs_to(id, layout) }?;
         }
-        let raw_is_there = raw_is_there || asker.topic(&layout.name(id, Topic::Raw))?.is_some();
+        let raw = layout.name(id, Topic::Raw);
+        let raw_is_there = raw_is_there || asker.topic(&raw)?.is_some();
         let incarnation = match known {
-            Some(known) if raw_is_there && known.monitor == id.as_str() => return Ok(()),
+            Some(known) if raw_is_there && known.raw == raw && known.monitor == id.as_str() => return Ok(()),
             // Who takes topics over takes their records over: they keep their life.
-            Some(known) if raw_is_there => known.incarnation,
+            Some(known) if raw_is_there && known.names(&raw) => known.incarnation,
             // 53 bits, so that the number survives a program that reads JSON numbers as doubles.
             _ => (RandomState::new().hash_one(std::process::id()) & 0x1f_ffff_ffff_ffff).max(1),
         };
         let topic = layout.name(id, Topic::Checkpoints);
-        let mark =
-            Mark { format: FORMAT, monitor: id.to_string(), partitions: layout.partitions, incarnation };
+        let (monitor, partitions) = (id.to_string(), layout.partitions);
+        let mark = Mark { format: FORMAT, monitor, partitions, incarnation, raw };
         let bytes = serde_json::to_vec(&mark)
             .map_err(|error| Error::Worker(format!("the mark cannot be written: {error}")))?;
         transactions.begin()?;
@@ -217,6 +177,14 @@ fn known_mark(
     };
     if let Some(mark) = known {
         if setup.adopt { mark.is_known(id, layout) } else { mark.belongs_to(id, layout) }?;
+        let raw = layout.name(id, Topic::Raw);
+        if !mark.names(&raw) && existing[Topic::Raw as usize].is_some() && !setup.adopt {
+            return Err(Error::Position(format!(
+                "`{raw}` exists, and the raw topic of {id} is `{}` so far: change it back, use a name that is free, or \
+                 take it over by `pricemonitor setup --adopt`",
+                mark.raw
+            )));
+        }
         return Ok(Some(mark));
     }
     for topic in [Topic::Raw, Topic::Processed, Topic::Alerts, Topic::State] {
@@ -233,6 +201,30 @@ fn known_mark(
         }
     }
     Ok(None)
+}
+
+/// Refuses to make a topic anew that is gone while what it was made from is still there: of an empty state every change
+/// and alert would be made once more, and new alerts would lie below the positions of the old ones. A setup that was
+/// broken off leaves no such gap: the raw topic is made last and deleted first.
+fn refuse_losses(asker: &Asker, id: &MonitorId, layout: &Layout, existing: &[Option<Shape>]) -> Result<()> {
+    let Some(shape) = existing[Topic::Raw as usize] else { return Ok(()) };
+    let raw = layout.name(id, Topic::Raw);
+    for gone in [Topic::State, Topic::Alerts] {
+        if existing[gone as usize].is_some() {
+            continue;
+        }
+        for partition in 0..shape.partitions {
+            if asker.ends(&raw, partition)?.1 > 0 {
+                return Err(Error::Position(format!(
+                    "`{}` is gone, and `{raw}` is not: with an empty one in its place, changes and alerts would be made \
+                     twice or passed over. Bring it back, or delete `{raw}`, too (`pricemonitor teardown` deletes all), \
+                     so that all begins anew",
+                    layout.name(id, gone)
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the topics of the monitor. Says which there were.
@@ -253,6 +245,7 @@ pub fn teardown(connection: &Connection, id: &MonitorId, layout: &Layout) -> Res
         && let Some(mark) = read_mark(&asker, id, layout)?
     {
         mark.belongs_to(id, layout)?;
+        mark.is_of(id, layout)?;
     } else if let Some((_, name)) = names.iter().find(|(topic, _)| layout.names_itself(*topic)) {
         return Err(Error::Position(format!(
             "nothing says that `{name}` is a topic of {id}: nothing was deleted; delete it by Kafka's own tools"
@@ -338,22 +331,4 @@ fn wait_for(asker: &Asker, name: &str, wanted: u32) -> Result<Shape> {
             _ => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-}
-
-/// The mark, if there is one.
-pub(super) fn read_mark(asker: &Asker, id: &MonitorId, layout: &Layout) -> Result<Option<Mark>> {
-    let topic = layout.name(id, Topic::Checkpoints);
-    let mut mark = None;
-    let found = |key: &[u8], value: Option<&[u8]>| {
-        if key == MARK {
-            mark = value.map(<[u8]>::to_vec);
-        }
-        Ok(())
-    };
-    Restore::open(asker, &topic, 0)?.read(|_, _| {}, found)?;
-    let read = |bytes: Vec<u8>| {
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Error::Storage(format!("the mark in `{topic}` cannot be read: {error}")))
-    };
-    mark.map(read).transpose()
 }

@@ -65,7 +65,7 @@ fn blame(text: &str) -> &'static str {
     } else if text.contains("ssl") {
         "encryption: look at `kafka.tls`"
     } else if text.contains("bootstrap") {
-        "addresses: look at `kafka.bootstrapServers`"
+        "addresses: look at `kafka.bootstrapServers`, --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS"
     } else {
         "settings"
     }

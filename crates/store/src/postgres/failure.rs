@@ -36,7 +36,9 @@ pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
             Meaning::Passing("the server is away or all connections are in use".to_owned())
         }
         sqlx::Error::PoolClosed => Meaning::Other("it is closed".to_owned()),
-        sqlx::Error::Tls(error) => Meaning::Refused(format!("{error} (setting storage.postgres.tls)")),
+        sqlx::Error::Tls(error) => Meaning::Refused(format!(
+            "{error} (setting storage.postgres.tls, or the sslmode of --database-url)"
+        )),
         sqlx::Error::Io(error) => io(error),
         // What a connection says that was cut off half-way.
         sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed | sqlx::Error::BeginFailed => {
@@ -55,30 +57,37 @@ fn io(error: &std::io::Error) -> Meaning {
     if text.contains("not valid for") {
         return Meaning::Refused(format!(
             "the server's certificate is for another host: {text} (settings storage.postgres host and \
-             storage.postgres.tls.mode)"
+             storage.postgres.tls.mode, or --database-url or POSTGRES_HOST)"
         ));
     }
     if text.contains("certificate") {
         return Meaning::Refused(format!(
-            "the server's certificate is not trusted: {text} (setting storage.postgres.tls.caCertificate)"
+            "the server's certificate is not trusted: {text} (setting storage.postgres.tls.caCertificate, or the \
+             sslrootcert of --database-url)"
         ));
     }
-    Meaning::Refused(format!("encryption failed: {text} (setting storage.postgres.tls)"))
+    Meaning::Refused(format!(
+        "encryption failed: {text} (setting storage.postgres.tls, or the sslmode of --database-url)"
+    ))
 }
 
-/// PostgreSQL's codes (appendix A of its manual).
+/// PostgreSQL's codes (appendix A of its manual). Where a setting came from is not known here: each place is named.
 fn code(code: &str, message: &str) -> Meaning {
     match code {
         "28P01" => Meaning::Refused(format!(
-            "{message}: the user or the password is wrong (settings storage.postgres user and password)"
+            "{message}: the user or the password is wrong (settings storage.postgres user and password, or \
+             --database-url, POSTGRES_USER or POSTGRES_PASSWORD)"
         )),
         "28000" => Meaning::Refused(format!(
             "{message}: the server does not let this user in this way (settings storage.postgres user and \
-             storage.postgres.tls)"
+             storage.postgres.tls, or --database-url or POSTGRES_USER)"
         )),
-        "3D000" => Meaning::Refused(format!("{message}: make it first (setting storage.postgres dbname)")),
+        "3D000" => Meaning::Refused(format!(
+            "{message}: make it first (setting storage.postgres dbname, or --database-url or POSTGRES_DB)"
+        )),
         "42501" => Meaning::Refused(format!(
-            "{message}: the role lacks this right; `pricemonitor setup` can grant it (setting storage.postgres user)"
+            "{message}: the role lacks this right; `pricemonitor setup` can grant it (setting storage.postgres user, or \
+             --database-url or POSTGRES_USER)"
         )),
         "42P01" | "42703" | "42883" | "3F000" => Meaning::Unprepared,
         // Disk or memory is full, a standby answers: nothing is lost, somebody helps, and it goes on.
@@ -108,8 +117,16 @@ mod tests {
         {
             assert!(matches!(code(passing, "x"), Meaning::Passing(_)), "{passing}");
         }
-        for refused in ["28P01", "28000", "3D000", "42501"] {
-            assert!(matches!(code(refused, "x"), Meaning::Refused(_)), "{refused}");
+        for (refused, variable) in [
+            ("28P01", "POSTGRES_PASSWORD"),
+            ("28000", "POSTGRES_USER"),
+            ("3D000", "POSTGRES_DB"),
+            ("42501", "POSTGRES_USER"),
+        ] {
+            let Meaning::Refused(why) = code(refused, "x") else { unreachable!("{refused}") };
+            for place in ["storage.postgres", "--database-url", variable] {
+                assert!(why.contains(place), "{place} in: {why}");
+            }
         }
         assert!(matches!(code("23505", "x"), Meaning::Other(_)));
         assert!(matches!(code("", "x"), Meaning::Other(_)));
