@@ -20,3 +20,4 @@ mod refusals;
 mod secure;
 mod shop;
 mod tickets;
+mod topics;

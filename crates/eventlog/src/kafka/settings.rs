@@ -190,3 +190,19 @@ pub(super) fn refused(doing: &str, code: Code) -> Error {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_copies_must_be_in_sync_that_one_of_three_may_be_away() {
+        for topic in [Topic::Raw, Topic::DeadLetters, Topic::State, Topic::Checkpoints] {
+            let demanded = |copies| of(topic, &Setup::default(), copies).remove("min.insync.replicas");
+            for (copies, in_sync) in [(1, "1"), (2, "1"), (3, "2"), (5, "4")] {
+                assert_eq!(demanded(Some(copies)).as_deref(), Some(in_sync), "{copies} copies of {topic:?}");
+            }
+            assert_eq!(demanded(None), None, "the number of copies is not known yet");
+        }
+    }
+}

@@ -170,14 +170,15 @@ impl Kafka {
         self.wait_until_ready()
     }
 
-    /// Runs one of Kafka's own tools, a class of `org.apache.kafka.tools` such as `TopicCommand`; what
-    /// it wrote to standard output. A JVM each: 1-3 s.
+    /// Runs one of Kafka's own tools, a class of `org.apache.kafka.tools` such as `TopicCommand`, or one of the
+    /// broker's own packages by its whole name, `kafka.admin.ConfigCommand`; what it wrote to standard output.
+    /// A JVM each: 1-3 s.
     ///
     /// # Errors
     /// When it fails or takes longer than 90 s; the message holds what it wrote.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
         let mut tool = java(&self.place, "128m", Compiler::Quick)?;
-        tool.arg(format!("org.apache.kafka.tools.{class}")).args(arguments);
+        tool.arg(whole_name(class)).args(arguments);
         run(&mut tool, class, Stdio::null())
     }
 
@@ -187,7 +188,7 @@ impl Kafka {
     /// As for [`Kafka::tool`].
     pub fn feed(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
         let mut tool = java(&self.place, "128m", Compiler::Quick)?;
-        tool.arg(format!("org.apache.kafka.tools.{class}")).args(arguments);
+        tool.arg(whole_name(class)).args(arguments);
         // A file without a name, so that two may be fed at a time.
         let mut file = tempfile::tempfile().context("making the input of a tool")?;
         file.write_all(input.as_bytes())
@@ -200,6 +201,11 @@ impl Kafka {
         let port = self.port;
         self.server.wait_until_ready(START, || wire::has_broker(port)).map(drop)
     }
+}
+
+/// A tool's class with its package.
+fn whole_name(class: &str) -> String {
+    if class.starts_with("kafka.") { class.to_owned() } else { format!("org.apache.kafka.tools.{class}") }
 }
 
 /// Java with Kafka's class path and the flags that all its programs share.
