@@ -11,6 +11,7 @@ use crate::{Error, Layout, Result, Topic};
 pub(super) const MARK: &[u8] = b"_monitor";
 /// The newest format of the mark.
 pub(super) const FORMAT: u32 = 1;
+
 /// Whose topics they are, and their life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

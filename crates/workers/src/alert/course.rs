@@ -8,7 +8,7 @@ use pricemonitor_notify::Pacer;
 /// How long the word that the channel is this sender's own holds before the database is asked again.
 pub(super) const OWNED: Duration = Duration::from_secs(1);
 
-/// The same for one channel.
+/// What the sender of one channel knows from one turn to the next.
 #[derive(Default)]
 pub(super) struct Course {
     pub(super) pacer: Pacer,

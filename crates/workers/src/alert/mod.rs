@@ -8,6 +8,8 @@
 mod accept;
 mod course;
 mod sender;
+mod wake;
 
 pub use accept::{Acceptor, Route};
-pub use sender::{Sender, Wake};
+pub use sender::Sender;
+pub use wake::Wake;

@@ -1,16 +1,15 @@
 //! From the outbox to one channel.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
 use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Sent};
 use pricemonitor_store::{Database, DeliveryEnd, Pending, Unreadable};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::course::{Course, OWNED};
+use super::wake::Wake;
 use crate::clock::{self, Leaps, now};
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
@@ -27,23 +26,6 @@ const BESIDE: Duration = Duration::from_secs(3);
 const LEAP: Millis = 5 * 60 * 1_000;
 /// How long a sender waits when the database fails.
 const TROUBLE: Duration = Duration::from_secs(2);
-
-/// Wakes every sender of a monitor. Cheap to clone; a wake while a sender works is not lost.
-#[derive(Clone, Debug)]
-pub struct Wake(Arc<watch::Sender<u64>>);
-
-impl Default for Wake {
-    fn default() -> Wake {
-        Wake(Arc::new(watch::channel(0).0))
-    }
-}
-
-impl Wake {
-    /// Something may be due.
-    pub fn wake(&self) {
-        self.0.send_modify(|turn| *turn = turn.wrapping_add(1));
-    }
-}
 
 /// The sender of one channel.
 pub struct Sender {
@@ -158,6 +140,22 @@ impl Sender {
         }
     }
 
+    /// Since when the channel is this sender's own, if it is: counts from before the question.
+    async fn owned(
+        &self,
+        course: &mut Course,
+        at: Time,
+    ) -> Result<Option<Instant>, pricemonitor_store::Error> {
+        if let Some(asked) = course.owned(at) {
+            return Ok(Some(asked));
+        }
+        let (asked, name) = (Instant::now(), self.channel.name());
+        course.owned = None;
+        let owned = self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await?;
+        course.owned = owned.then_some((asked, at));
+        Ok(owned.then_some(asked))
+    }
+
     async fn turn(
         &self,
         course: &mut Course,
@@ -165,19 +163,7 @@ impl Sender {
         cancel: &CancellationToken,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), now());
-        let asked = match course.owned(at) {
-            Some(asked) => asked,
-            None => {
-                // Counts from before the question.
-                let asked = Instant::now();
-                course.owned = None;
-                if !self.database.lease(&self.monitor, name, &self.instance, at, self.lease()).await? {
-                    return Ok(Next::Wait);
-                }
-                course.owned = Some((asked, at));
-                asked
-            }
-        };
+        let Some(asked) = self.owned(course, at).await? else { return Ok(Next::Wait) };
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
         self.put_aside_unreadable(due.unreadable).await?;
         let fresh = self.put_aside_stale(due.pending, at).await?;
@@ -194,9 +180,10 @@ impl Sender {
         // Written down first: after a crash in between it is known that the message may have arrived.
         let open = self.database.attempting(&self.monitor, name, &message.ids, at).await?;
         if open < message.ids.len() as u64 {
-            // Somebody else has told them: the channel is not this sender's own any more.
+            // Somebody else has told them: the channel is not this sender's own any more. Not at once again: if what is
+            // stored is damaged, it is the same again.
             course.owned = None;
-            return Ok(Next::Again);
+            return Ok(Next::Wait);
         }
         // One message after the other, each written down together with the word that the next one is under way.
         loop {
