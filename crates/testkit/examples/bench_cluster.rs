@@ -18,8 +18,8 @@ use pricemonitor_testkit::process::Process;
 use pricemonitor_testkit::webhook::{Answer, Receiver};
 use pricemonitor_testkit::{http, topics, usage, wait};
 
-/// Run-up before anything counts: Java compiles meanwhile, on the same two cores.
-const RUN_UP: Duration = Duration::from_secs(45);
+/// Run-up before anything counts: Java compiles for the first minute, and once more when it first compacts the state.
+const RUN_UP: Duration = Duration::from_secs(160);
 /// How long latency is measured.
 const WINDOW: Duration = Duration::from_secs(30);
 /// Kills of the processor, each followed by a start at once.

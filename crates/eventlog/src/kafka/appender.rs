@@ -9,6 +9,7 @@ use pricemonitor_model::partition::partition_of;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 
+use super::client::Fetch;
 use super::log::Shared;
 use super::mark::MARK;
 use super::membership::{Change, Membership};
@@ -46,7 +47,8 @@ impl KafkaAppender {
         let group = log.group(&member.group);
         let transactional_id = log.transactional_id(&group, &member.instance);
         let transactions = Transactions::open(&log.connection, &transactional_id)?;
-        let membership = Membership::join(&log.connection, &group, member, log.name(Topic::Checkpoints))?;
+        let membership =
+            Membership::join(&log.connection, &group, member, log.name(Topic::Checkpoints), Fetch::AtOnce)?;
         Ok(KafkaAppender {
             log: log.clone(),
             member: member.clone(),
@@ -141,7 +143,7 @@ impl KafkaAppender {
     fn join_anew(&mut self) -> Result<()> {
         let topic = self.log.name(Topic::Checkpoints);
         let group = self.membership.group.clone();
-        self.membership = Membership::join(&self.log.connection, &group, &self.member, topic)?;
+        self.membership = Membership::join(&self.log.connection, &group, &self.member, topic, Fetch::AtOnce)?;
         self.transactions = Transactions::open(&self.log.connection, &self.transactional_id)?;
         (self.spent, self.cut_off, self.failing) = (false, false, None);
         let partitions: Vec<u32> = std::mem::take(&mut self.owned).into_keys().collect();

@@ -29,6 +29,15 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// How a member fetches what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// Whatever is there, as soon as it is there.
+    AtOnce,
+    /// Not before there is much, or a while has passed: each fetch costs the cluster as much as many records.
+    Gathered,
+}
+
 /// How long a member may be silent before others take its partitions (milliseconds). A transaction may
 /// last no longer: a dead member must not hold back readers for longer than it holds its partitions.
 const SESSION: &str = "6000";
@@ -93,7 +102,7 @@ impl Connection {
     }
 
     /// A member of a group.
-    pub(super) fn member(&self, group: &str, instance: &str) -> ClientConfig {
+    pub(super) fn member(&self, group: &str, instance: &str, fetch: Fetch) -> ClientConfig {
         let mut config = self.base(instance);
         config
             .set("group.id", group)
@@ -104,6 +113,12 @@ impl Connection {
             // The session of one that dies ends so much earlier at most, and the others hear of it so much later.
             .set("heartbeat.interval.ms", "500");
         reading(&mut config);
+        // Who has nothing to read asks ten times a second, for as long as the program runs; what comes ends the wait. Nothing
+        // that was assigned meanwhile is read before it is over.
+        config.set("fetch.wait.max.ms", "100");
+        if fetch == Fetch::Gathered {
+            config.set("fetch.min.bytes", "65536");
+        }
         config
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
+use super::client::Fetch;
 use super::collect::Wait;
 use super::gain::{self, Gained};
 use super::log::Shared;
@@ -58,7 +59,7 @@ pub(super) struct Folding<'f, F> {
 pub(super) fn run(log: &Shared, member: &Member, fold: &mut impl Fold, stop: &Stop) -> Result<()> {
     let group = log.group(&member.group);
     let transactional_id = log.transactional_id(&group, &member.instance);
-    let join = || Membership::join(&log.connection, &group, member, log.name(Topic::Raw));
+    let join = || Membership::join(&log.connection, &group, member, log.name(Topic::Raw), Fetch::AtOnce);
     // First: what an earlier process of this name left open is given up, so that nobody waits for it. The group answers
     // meanwhile; whoever may not write at all takes no partitions from others.
     let opening = Opening::begin(&log.connection, &transactional_id, false)?;

@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::client::Connection;
+use super::client::{Connection, Fetch};
 use super::ear::Ear;
 use super::native::Reader;
 use super::trouble::{code, explain};
@@ -115,16 +115,17 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Joins `member` to its group, to share the partitions of `topic`.
+    /// Joins `member` to its group, to share the partitions of `topic`, which it fetches as `fetch` says.
     pub(super) fn join(
         connection: &Connection,
         group: &str,
         member: &Member,
         topic: &str,
+        fetch: Fetch,
     ) -> Result<Membership> {
         let doing = format!("cannot join the group `{group}`");
         let consumer: BaseConsumer<Changes> = connection
-            .member(group, &member.instance)
+            .member(group, &member.instance, fetch)
             .create_with_context(Changes::default())
             .map_err(|error| explain(&doing, &error))?;
         consumer.subscribe(&[topic]).map_err(|error| explain(&doing, &error))?;

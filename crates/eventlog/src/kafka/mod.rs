@@ -41,6 +41,7 @@ mod stall;
 mod takeover;
 mod transaction;
 mod trouble;
+mod untold;
 
 pub use appender::KafkaAppender;
 pub use client::Connection;

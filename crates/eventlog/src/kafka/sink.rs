@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
+use super::client::Fetch;
 use super::collect::Wait;
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::native::Messages;
 use super::parts::{Barrier, Part, Parts};
 use super::stall::{self, Stall};
+use super::untold::Untold;
 use crate::{Batch, Error, Member, Position, Result, Sink, Stop, Topic};
 
 /// How long nothing must come before the sink may keep house.
@@ -33,6 +35,7 @@ struct Feeding<'s, S> {
     stored: BTreeMap<u32, u64>,
     /// Partitions that stop in front of a record.
     barriers: BTreeMap<u32, Barrier>,
+    untold: Untold,
     settled: bool,
 }
 
@@ -64,10 +67,12 @@ pub(super) fn run(
         parts: BTreeMap::new(),
         stored: BTreeMap::new(),
         barriers: BTreeMap::new(),
+        untold: Untold::default(),
         settled: false,
     };
     loop {
-        let membership = Membership::join(&log.connection, &group, member, log.name(topic))?;
+        let fetch = if topic == Topic::Alerts { Fetch::AtOnce } else { Fetch::Gathered };
+        let membership = Membership::join(&log.connection, &group, member, log.name(topic), fetch)?;
         let result = feeding.until(&membership, stop);
         let cut_off = || matches!(result, Err(Error::Fenced(_))) && membership.was_cut_off();
         let again = (stall::is(&result) || cut_off()) && !stop.is_stopped();
@@ -120,6 +125,7 @@ impl<S: Sink> Feeding<'_, S> {
             }
             self.feed_held(membership, &mut held)?;
             self.feed(membership, &mut messages, &mut held)?;
+            self.untold.tell_in_time(membership)?;
             let reads = |partition| !held.contains_key(partition) && !self.barriers.contains_key(partition);
             let read = self.parts.iter().filter(|(partition, _)| reads(partition));
             let read = read.map(|(partition, at)| (*partition, *at)).collect::<Vec<_>>();
@@ -161,9 +167,9 @@ impl<S: Sink> Feeding<'_, S> {
             let position = Position { incarnation: self.log.incarnation, next_offset: *next };
             self.sink.advance(*partition, position)?;
             self.stored.insert(*partition, *next);
-            membership.tell(&[(*partition, Offset::Offset(*next as i64))])?;
+            self.untold.add(*partition, *next);
         }
-        Ok(())
+        self.untold.tell(membership)
     }
 
     fn rebalance(
@@ -178,6 +184,7 @@ impl<S: Sink> Feeding<'_, S> {
                     held.remove(&partition);
                     self.stored.remove(&partition);
                     self.barriers.remove(&partition);
+                    self.untold.forget(partition);
                     if self.parts.remove(&partition).is_some() {
                         self.sink.revoked(partition);
                     }
@@ -284,7 +291,7 @@ impl<S: Sink> Feeding<'_, S> {
         self.log.options.observer.written(self.reader, records.len());
         self.parts.insert(*partition, *end);
         self.stored.insert(*partition, batch.next_offset());
-        membership.tell(&[(*partition, Offset::Offset(batch.next_offset() as i64))])?;
+        self.untold.add(*partition, batch.next_offset());
         Ok(None)
     }
 
@@ -322,6 +329,7 @@ impl<S: Sink> Feeding<'_, S> {
     fn revoke_all(&mut self) {
         self.stored.clear();
         self.barriers.clear();
+        self.untold = Untold::default();
         for partition in std::mem::take(&mut self.parts).into_keys() {
             self.sink.revoked(partition);
         }
