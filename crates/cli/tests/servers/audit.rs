@@ -3,7 +3,7 @@
 use pricemonitor_testkit::{place, wait};
 
 use crate::common::{SOON, manifest, refused};
-use crate::fleet::{Fleet, KAFKA};
+use crate::fleet::{Fleet, feed};
 
 const SPEC: &str = "
 sources:
@@ -20,10 +20,7 @@ fn an_installation_that_lives_through_kills_is_clean_and_what_is_planted_is_foun
     let data = fleet.place.at("data").display().to_string();
     let audit = ["audit", "--data-dir", &data];
     fleet.does(&["setup"]);
-    let bootstrap = KAFKA.bootstrap();
-    let produce = ["--bootstrap-server", &bootstrap, "--topic", "default.audited.raw_prices"];
-    let how = ["--reader-property", "parse.key=true"];
-    KAFKA.feed("ConsoleProducer", &[produce.as_slice(), &how].concat(), "shop/seat\t{broken\n").unwrap();
+    feed("default.audited.raw_prices", "shop/seat\t{broken\n");
 
     let producer = fleet.ready("producer");
     let others: Vec<_> = ["processor", "storage", "alert"].map(|role| fleet.ready(role)).into();

@@ -15,7 +15,7 @@ use pricemonitor_workers::Metrics;
 use serde_json::Value;
 
 use crate::common::{SOON, manifest, pricemonitor};
-use crate::fleet::{Fleet, KAFKA, POSTGRES, Worker};
+use crate::fleet::{self, Fleet, POSTGRES, Worker};
 
 const NAME: &str = "panels";
 const ROLES: [&str; 5] = ["producer", "processor", "storage", "alert", "dashboard"];
@@ -65,9 +65,7 @@ fn configuration(workers: &[(&str, &Worker)]) -> String {
 
 /// What is no observation, and what only a newer program understands: that one stops a partition.
 fn feed(key: &str, value: &str) {
-    let (bootstrap, raw) = (KAFKA.bootstrap(), format!("default.{NAME}.raw_prices"));
-    let feed = ["--bootstrap-server", &bootstrap, "--topic", &raw, "--reader-property", "parse.key=true"];
-    KAFKA.feed("ConsoleProducer", &feed, &format!("{key}\t{value}\n")).unwrap();
+    fleet::feed(&format!("default.{NAME}.raw_prices"), &format!("{key}\t{value}\n"));
 }
 
 /// Metrics that are only told of what does not happen here.

@@ -19,6 +19,13 @@ pub static KAFKA: LazyLock<Kafka> = LazyLock::new(|| Kafka::start(&kafka::Option
 pub static POSTGRES: LazyLock<Postgres> =
     LazyLock::new(|| Postgres::start(&postgres::Options::default()).unwrap());
 
+/// Writes records by Kafka's own producer: key, tab and value on each line.
+pub fn feed(topic: &str, lines: &str) {
+    let bootstrap = KAFKA.bootstrap();
+    let feed = ["--bootstrap-server", &bootstrap, "--topic", topic, "--reader-property", "parse.key=true"];
+    KAFKA.feed("ConsoleProducer", &feed, lines).unwrap();
+}
+
 /// A manifest, a data folder and the workers on them.
 pub struct Fleet {
     pub place: Place,
@@ -97,17 +104,22 @@ impl Fleet {
 
     /// Starts a worker; `port` says who it is, also after a restart.
     pub fn start(&self, role: &str, port: u16) -> Worker {
+        self.start_with(role, port, &[])
+    }
+
+    /// As [`Fleet::start`], with more options.
+    pub fn start_with(&self, role: &str, port: u16, options: &[&str]) -> Worker {
         let mut command = self.command(&["run", role]);
-        command.arg("--data-dir").arg(self.place.at("data"));
+        command.args(options).arg("--data-dir").arg(self.place.at("data"));
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));
         Worker { process: Process::start(&mut command).unwrap(), port }
     }
 
-    /// Starts everything in one process.
-    pub fn up(&self, words: &[&str]) -> Worker {
+    /// Starts everything in one process, on the servers that the options name.
+    pub fn up(&self, options: &[&str]) -> Worker {
         let port = place::server_port().unwrap();
-        let mut command = self.command(&["up", "--bootstrap-servers", &KAFKA.bootstrap()]);
-        command.args(words).arg("--data-dir").arg(self.place.at("data"));
+        let mut command = self.command(&["up"]);
+        command.args(options).arg("--data-dir").arg(self.place.at("data"));
         command.arg("--listen").arg(format!("127.0.0.1:{port}"));
         Worker { process: Process::start(&mut command).unwrap(), port }
     }

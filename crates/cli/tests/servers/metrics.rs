@@ -8,7 +8,7 @@ use pricemonitor_testkit::webhook::{Answer, Receiver};
 use pricemonitor_testkit::{http, wait};
 
 use crate::common::{SOON, manifest};
-use crate::fleet::{Fleet, KAFKA, POSTGRES, Worker};
+use crate::fleet::{Fleet, POSTGRES, Worker, feed};
 use crate::shop;
 
 const NAME: &str = "metered";
@@ -91,19 +91,13 @@ impl Worker {
     }
 }
 
-/// Feeds something that is no observation, before anything else.
-fn feed_garbage() {
-    let (bootstrap, raw) = (KAFKA.bootstrap(), format!("default.{NAME}.raw_prices"));
-    let feed = ["--bootstrap-server", &bootstrap, "--topic", &raw, "--reader-property", "parse.key=true"];
-    KAFKA.feed("ConsoleProducer", &feed, "a\t{broken\n").unwrap();
-}
-
 #[test]
 fn every_worker_tells_of_its_lag_batches_transactions_restores_rows_letters_and_deliveries() {
     let stub = receiver();
     let fleet = Fleet::new(&manifest(NAME, &spec(&stub))).with_database(NAME);
     fleet.does(&["setup"]);
-    feed_garbage();
+    // No observation, before anything else.
+    feed(&format!("default.{NAME}.raw_prices"), "a\t{broken\n");
     shop::publish(&fleet, ITEMS, 100);
     let [storage, processor, producer] = ["storage", "processor", "producer"].map(|role| fleet.ready(role));
     let items = ITEMS as f64;

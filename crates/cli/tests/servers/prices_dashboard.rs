@@ -8,7 +8,7 @@ use pricemonitor_testkit::{place, wait};
 use serde_json::{Value, json};
 
 use crate::common::{SOON, manifest};
-use crate::fleet::{Fleet, POSTGRES, Worker};
+use crate::fleet::{Fleet, KAFKA, POSTGRES, Worker};
 use crate::grafana::{Row, Viewer};
 
 /// A concert as nobody should name one, but people do.
@@ -27,7 +27,8 @@ fn prepared(name: &str, spec: &str, role: &str) -> Fleet {
 
 /// The monitor in one process.
 fn up(fleet: &Fleet, name: &str) -> Worker {
-    fleet.up(&["--database-url", &POSTGRES.url(&name.replace('-', "_"))])
+    let url = POSTGRES.url(&name.replace('-', "_"));
+    fleet.up(&["--bootstrap-servers", &KAFKA.bootstrap(), "--database-url", &url])
 }
 
 fn number(row: &Row, column: &str) -> f64 {

@@ -97,7 +97,7 @@ fn one_process_runs_everything_on_real_servers() {
     ));
     let fleet = fleet.with_database("one");
     let url = POSTGRES.url("one");
-    let mut worker = fleet.up(&["--database-url", &url]);
+    let mut worker = fleet.up(&["--bootstrap-servers", &KAFKA.bootstrap(), "--database-url", &url]);
     worker.ready();
     wait::until("rows", SOON, || fleet.count("price_history") >= 50).unwrap();
     let told = worker.end();

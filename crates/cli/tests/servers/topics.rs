@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::{manifest, refused};
-use crate::fleet::{Fleet, KAFKA};
+use crate::fleet::{Fleet, KAFKA, feed};
 
 const MARKET: &str = "sources: [{name: market, interval: 200ms, simulator: {events: 3}}]";
 
@@ -35,13 +35,6 @@ fn alter(topic: &str, setting: &str) {
     let whose = ["--bootstrap-server", &bootstrap, "--entity-type", "topics", "--entity-name", topic];
     let alter = ["--alter", "--add-config", setting];
     KAFKA.tool("kafka.admin.ConfigCommand", &[whose.as_slice(), &alter].concat()).unwrap();
-}
-
-/// Writes a record by Kafka's own producer.
-fn feed(topic: &str, key: &str, value: &str) {
-    let bootstrap = KAFKA.bootstrap();
-    let feed = ["--bootstrap-server", &bootstrap, "--topic", topic, "--reader-property", "parse.key=true"];
-    KAFKA.feed("ConsoleProducer", &feed, &format!("{key}\t{value}\n")).unwrap();
 }
 
 #[test]
@@ -103,7 +96,7 @@ fn setup_takes_topics_of_another_monitor_only_when_it_is_told_to() {
         &format!("{MARKET}\nkafka: {{topics: {{raw: default.owner.raw_prices}}}}"),
     ));
     // The owner's mark stands beside its checkpoints, which the heir does not see. That there are records, it sees.
-    feed("default.owner.raw_prices", "shop/seat", "{broken");
+    feed("default.owner.raw_prices", "shop/seat\t{broken\n");
     refused(
         &heir.run(&["setup"]),
         1,
@@ -118,7 +111,7 @@ fn setup_takes_topics_of_another_monitor_only_when_it_is_told_to() {
 
     // Topics with a mark, as after a monitor was given another name and its topics were copied.
     let mark = r#"{"format":1,"monitor":"default.owner","partitions":1,"incarnation":7}"#;
-    feed("default.heir.checkpoints", "_monitor", mark);
+    feed("default.heir.checkpoints", &format!("_monitor\t{mark}\n"));
     let whose = "`default.heir.checkpoints` belongs to the monitor default.owner, not to default.heir";
     refused(&heir.run(&["setup"]), 1, &[whose, "pricemonitor setup --adopt"]);
     let told = heir.does(&["setup", "--adopt"]);
