@@ -101,6 +101,21 @@ impl Secured {
         refused(&finished, code, parts);
         shows_no_secret(&finished.output.all());
     }
+
+    /// A worker ends with what is wrong in its last line; it has said before that it was started.
+    #[track_caller]
+    fn ends_its_worker(&self, parts: &[&str]) {
+        let port = place::server_port().unwrap();
+        let ended = self.run(&["run", "processor", "--listen", &format!("127.0.0.1:{port}")]);
+        let said = ended.output.all();
+        assert_eq!(ended.code(), Some(1), "{said}");
+        let last = said.lines().last().unwrap();
+        assert!(last.starts_with("error: "), "{said}");
+        for part in parts {
+            assert!(last.contains(part), "`{part}` is not in the last line of: {said}");
+        }
+        shows_no_secret(&said);
+    }
 }
 
 #[track_caller]
@@ -179,16 +194,27 @@ fn a_broker_under_a_name_that_its_certificate_does_not_have_is_refused_by_setup_
     // Not in the certificate, and this machine all the same.
     let elsewhere = KAFKA.secure().unwrap().sasl_ssl.replace("127.0.0.1", "0.0.0.0");
     let other = Secured::new("kafka-name", &elsewhere, &format!("{}, {CA}", login("scram-sha-512")));
-    other.is_refused(&["another host", "`kafka.bootstrapServers`"]);
-    // A worker has said before that it was started.
-    let port = place::server_port().unwrap();
-    let ended = other.run(&["run", "processor", "--listen", &format!("127.0.0.1:{port}")]);
-    let said = ended.output.all();
-    assert_eq!(ended.code(), Some(1), "{said}");
-    let last = said.lines().last().unwrap();
-    assert!(last.starts_with("error: ") && last.contains("another host"), "{said}");
-    assert!(last.contains("`kafka.bootstrapServers`"), "{said}");
-    shows_no_secret(&said);
+    let parts = ["another host", "`kafka.bootstrapServers`"];
+    other.is_refused(&parts);
+    other.ends_its_worker(&parts);
+}
+
+#[test]
+fn a_client_certificate_of_an_authority_that_the_broker_does_not_know_is_refused_with_its_setting() {
+    let secure = KAFKA.secure().unwrap();
+    let certificate = "authentication: {type: tls, secretRef: {name: client}}";
+    let forged = Secured::new("forged", &secure.ssl, &format!("{certificate}, {CA}"));
+    // It has the name of a client that may do everything.
+    let identity = Authority::new("stranger").unwrap().client(secure.client).unwrap();
+    forged.secret("client/user.crt", identity.certificate.as_bytes());
+    forged.secret("client/user.key", identity.key.as_bytes());
+    let parts = ["the broker wants another client certificate", "`kafka.authentication` (`type: tls`)"];
+    forged.is_refused(&parts);
+    forged.ends_its_worker(&parts);
+    // That it comes to the same listener, and is refused for its authority alone.
+    forged.secret("client/user.crt", &fs::read(&secure.client_certificate).unwrap());
+    forged.secret("client/user.key", &fs::read(&secure.client_key).unwrap());
+    forged.sets_up();
 }
 
 /// Grants what docs/servers.md names for workers, on what begins with the monitor's id, and nothing else.

@@ -155,9 +155,12 @@ pub(super) const OTHER_HOST: &str = "the broker's certificate is for another hos
 fn encryption(reason: &str) -> String {
     let lower = reason.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    // What a broker may have against a client's certificate: none (`required`), of a stranger (`unknown`, as Java says
+    // it, or `unknown ca`), too old, revoked.
     let blame = if has(&[
-        "alert certificate required",
+        "alert certificate",
         "alert bad certificate",
+        "alert unsupported certificate",
         "alert unknown ca",
         "alert handshake failure",
     ]) {
@@ -218,6 +221,26 @@ mod tests {
         assert!(ear.unreachable().is_some());
         ear.clear();
         assert_eq!((ear.unreachable(), ear.refused()), (None, None));
+    }
+
+    #[test]
+    fn whatever_a_broker_has_against_a_client_certificate_the_login_is_named() {
+        for alert in [
+            "certificate required",
+            "certificate unknown",
+            "certificate expired",
+            "certificate revoked",
+            "bad certificate",
+            "unsupported certificate",
+            "unknown ca",
+            "handshake failure",
+        ] {
+            let ear = Ear::default();
+            let reason = format!("error:0A000416:SSL routines::ssl/tls alert {alert}: SSL alert number 46");
+            ear.hear(&KafkaError::Global(Code::BrokerTransportFailure), &reason);
+            let told = ear.refused().unwrap();
+            assert!(told.contains("another client certificate: look at `kafka.authentication`"), "{told}");
+        }
     }
 
     #[test]
