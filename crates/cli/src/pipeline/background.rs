@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pricemonitor_eventlog::{EventLog, Log, Topic};
-use pricemonitor_model::MonitorId;
+use pricemonitor_model::{MonitorId, Time};
 use pricemonitor_store::Database;
 use pricemonitor_workers::clock::{self, Leaps};
 use pricemonitor_workers::health::Part;
@@ -171,16 +171,15 @@ async fn maintain(kept: Vec<Database>, watched: Vec<Watched>, stop: Cancellation
         wait = MAINTENANCE;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = keep_house(&kept, &watched, &mut leaps) => {}
+            () = keep_house(&kept, &watched, &mut leaps, now(), Instant::now()) => {}
         }
     }
 }
 
-/// What is too old leaves the database, unless the clock has just leapt: a wrong one would have all of
-/// the history thrown away.
-async fn keep_house(kept: &[Database], watched: &[Watched], leaps: &mut Leaps) {
-    let at = now();
-    if let Err(leap) = leaps.judge(at, Instant::now()) {
+/// What is too old at `at` leaves the database, unless the clock has just leapt: a wrong one would have all of
+/// the history thrown away. `steady` is the instant of the same look at the clock.
+async fn keep_house(kept: &[Database], watched: &[Watched], leaps: &mut Leaps, at: Time, steady: Instant) {
+    if let Err(leap) = leaps.judge(at, steady) {
         let leap = clock::span(leap);
         tracing::warn!(
             "the clock leapt ahead by {leap}: the database's housekeeping waits for 5 minutes; set it right now if it is wrong"
@@ -207,5 +206,55 @@ async fn stopped_within(stop: &CancellationToken, wait: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => true,
         () = tokio::time::sleep(wait) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pricemonitor_model::{Decimal, Incarnation, Observation};
+    use pricemonitor_store::query::Filter;
+    use pricemonitor_store::{HistoryRow, HistoryWriter};
+    use pricemonitor_testkit::place::Place;
+
+    use super::*;
+
+    /// A database that keeps prices for thirty days, with one that was seen at `at`.
+    async fn with_a_price(folder: &Path, at: Time) -> Database {
+        let database = Database::open_sqlite(&folder.join("prices.sqlite")).await.unwrap();
+        let id = MonitorId::new(None, "m");
+        let key = database.register(&id, Duration::from_secs(30 * 86_400), at).await.unwrap();
+        let mut claim = database.claim(&id, "history", 0).await.unwrap();
+        let observation = Observation::new("s", "i", Decimal::new(100, 2), "USD", at);
+        let rows = [HistoryRow { offset: 0, log_time: at, observation: &observation }];
+        let mut writer = HistoryWriter::new(key);
+        database.write_history(&mut writer, &mut claim, Incarnation(1), 0, &rows, 1).await.unwrap();
+        database
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_leapt_ahead_drops_no_history_before_it_has_stood_for_a_minute() {
+        let (place, start) = (Place::new().unwrap(), Time::from_seconds(1_800_000_000));
+        let kept = [with_a_price(place.path(), start).await];
+        let (mut leaps, steady) = (Leaps::new(LEAP, Some(start)), Instant::now());
+        let year = 365 * LEAP;
+        // As often as a database is kept in order: seconds since the start, how far the clock is ahead, prices left.
+        let looks: [(u32, i64, u64); 5] = [
+            (20, 0, 1),
+            (320, year, 1),
+            // Put right, and wrong once more.
+            (620, 0, 1),
+            (920, year, 1),
+            // It stays there, so that it is believed: what kept the price was the doubt, nothing else.
+            (1_220, year, 0),
+        ];
+        for (seconds, ahead, left) in looks {
+            let at = start.plus(i64::from(seconds) * 1_000 + ahead);
+            let passed = Duration::from_secs(seconds.into());
+            keep_house(&kept, &[], &mut leaps, at, steady + passed).await;
+            let found = kept[0].statistics(&Filter::default()).await.unwrap().observations;
+            assert_eq!(found, left, "after {seconds} s, {ahead} ms ahead");
+        }
     }
 }
