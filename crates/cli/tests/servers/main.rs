@@ -10,6 +10,7 @@ mod channels;
 #[path = "../common/mod.rs"]
 mod common;
 mod dashboards;
+mod deleted;
 mod electricity;
 mod fleet;
 mod grafana;
