@@ -15,6 +15,7 @@ mod electricity;
 mod fleet;
 mod grafana;
 mod metrics;
+mod one_server;
 mod outages;
 mod prices_dashboard;
 mod refusals;
