@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the helpers of tests
 
 mod audit;
+mod backlog;
 mod channels;
 #[path = "../common/mod.rs"]
 mod common;
