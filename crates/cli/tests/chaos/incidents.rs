@@ -1,14 +1,18 @@
 //! Single incidents, each with the outcome that is promised.
 
+use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options};
+use pricemonitor_eventlog::{EventLog as _, Layout, Topic};
+use pricemonitor_model::MonitorId;
 use pricemonitor_testkit::topics::{self, Taken};
 use pricemonitor_testkit::{place, wait};
 use serde_json::Value;
 
 use crate::common::{SOON, manifest};
-use crate::fleet::{Fleet, KAFKA, Worker};
+use crate::fleet::{Fleet, KAFKA, Worker, feed};
 use crate::judge::{self, Place};
 
 const MARKET: &str =
@@ -245,6 +249,68 @@ fn a_processor_of_an_older_generation_gives_way_to_a_newer_one_and_says_why() {
     end([older, newer]);
     let processed: Vec<Place> = events("default.aged").into_iter().map(|(_, place)| place).collect();
     assert_eq!(processed, raw);
+}
+
+/// What a processor says of its state, as it stands there last.
+fn mark(log: &KafkaLog) -> String {
+    let mut last = None;
+    log.scan(Topic::State, 0, 0, None, &mut |record| {
+        if record.key == Some(b"_meta".as_slice()) {
+            last = record.value.map(|value| String::from_utf8(value.to_vec()).unwrap());
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    last.unwrap()
+}
+
+#[test]
+fn a_processor_that_finds_a_state_of_a_newer_format_gives_it_up_says_why_and_writes_nothing() {
+    let _alone = alone();
+    let fleet = Fleet::new(&manifest("outdated", &MARKET.replace("partitions: 2", "partitions: 1")));
+    fleet.does(&["setup"]);
+    let [older, producer] = ["processor", "producer"].map(|role| fleet.ready(role));
+    let (processed, appended) =
+        ("pricemonitor_observations_processed_total", "pricemonitor_observations_appended_total");
+    older.wait_metric(processed, &[], 60.0);
+    let port = older.port;
+    older.end();
+    // There is more to be read when it is back.
+    producer.wait_metric(appended, &[], producer.metric(appended, &[]) + 30.0);
+    producer.end();
+
+    // Meanwhile a newer program has gone on with the state.
+    let connection = Connection { bootstrap_servers: KAFKA.bootstrap(), ..Connection::default() };
+    let layout = Layout { partitions: 1, ..Layout::default() };
+    let log = KafkaLog::open(&connection, &MonitorId::new(None, "outdated"), &layout, Options::default());
+    let log = log.unwrap();
+    let known = mark(&log);
+    let newer = known.replace("\"format\":1,", "\"format\":2,");
+    assert_ne!(newer, known);
+    feed("default.outdated.state", &format!("_meta\t{newer}\n"));
+    let topics = [Topic::State, Topic::Processed, Topic::Alerts, Topic::DeadLetters];
+    let ends = || topics.map(|topic| log.ends(topic).unwrap());
+    let written = ends();
+    let mut older = fleet.start("processor", port);
+    let gave_up = |older: &Worker| {
+        let parts = ["partition 0 of `default.outdated.state` has format 2", "upgrade this one"];
+        older.says().is_some_and(|(status, text)| status == 503 && parts.iter().all(|it| text.contains(it)))
+    };
+    wait::until("the older processor to say why it stands still", SOON, || gave_up(&older)).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(gave_up(&older) && !older.process.has_ended(), "it stands still, it does not end");
+    assert_eq!(ends(), written);
+
+    // Whoever knows the format has the partition, beside it, and processes the rest.
+    feed("default.outdated.state", &format!("_meta\t{known}\n"));
+    let newer = fleet.ready("processor");
+    newer.wait_metric(processed, &[], 30.0);
+    let behind = || fleet.run(&["audit"]).output.stdout.contains("behind");
+    wait::until("every observation to be processed", SOON, || !behind()).unwrap();
+    assert!(gave_up(&older));
+    end([older, newer]);
+    let told = fleet.does(&["audit"]);
+    assert!(told.starts_with("outdated: clean\n") && !told.contains("note"), "{told}");
 }
 
 #[test]
