@@ -1,6 +1,8 @@
 //! Which alerts a sequence of prices must raise, worked out apart from the detection crate and in
 //! the plainest way: one pass, one rule, no state that could be saved.
 
+pub mod schedule;
+
 use std::collections::HashMap;
 
 use pricemonitor_model::Decimal;
@@ -81,7 +83,7 @@ pub enum Rule {
     /// `drop: {percent}` with the baseline `previous`; 0 percent stands for any drop.
     Drop(i64),
     /// `drop: {percent, baseline: lastNotified}`: compared with the price of the last move of at least so many
-    /// percent in either direction, at first with the first price.
+    /// percent in either direction, at first with the first price. One of zero or below is no baseline: the next price is.
     DropSinceTheLastMove(i64),
     /// `below: {value, clear}`: fires under the first, is resolved at or above the second.
     Below(i64, i64),
@@ -116,10 +118,11 @@ pub fn hits(rule: Rule, prices: &[Decimal]) -> Vec<Hit> {
             }
             (Rule::DropSinceTheLastMove(part), Some(before)) => {
                 let far = percent((before - price).abs(), 100) >= percent(before, part);
-                if before > Decimal::ZERO && far {
-                    if price < before {
-                        found.push(hit(at, before));
-                    }
+                let defined = before > Decimal::ZERO;
+                if defined && far && price < before {
+                    found.push(hit(at, before));
+                }
+                if far || !defined {
                     base = Some(price);
                 }
             }
@@ -183,6 +186,8 @@ mod tests {
         let creep = [100, 95, 91, 90, 200, 150, 185, 184, 135];
         let fell = [(3, fires, 100), (5, fires, 200), (8, fires, 185)];
         assert_eq!(told(Rule::DropSinceTheLastMove(10), &creep), fell);
+        let below_zero = [-5, -50, 20, 19, 17];
+        assert_eq!(told(Rule::DropSinceTheLastMove(10), &below_zero), [(4, fires, 20)]);
         let level = [40, 60, 61, 45, 52, 48, 55];
         assert_eq!(
             told(Rule::Below(50, 55), &level),

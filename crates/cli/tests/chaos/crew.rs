@@ -116,8 +116,8 @@ impl Crew {
             ("processor", 2, both),
             ("storage", 0, &["market"]),
             ("storage", 1, &["market"]),
-            // The CSV file has one writer, which gets no network faults of its own: nobody stands in for it.
-            ("storage", 2, &["spot"]),
+            // The CSV file has one writer: nobody stands in for it when its network is bad.
+            ("storage", 0, &["spot"]),
             ("alert", 0, both),
             ("alert", 1, both),
         ];

@@ -256,8 +256,13 @@ fn goes_on(
 
 /// Makes the network good again and waits for those behind it.
 fn mend(ground: &Ground, crew: &mut Crew, ledger: &mut Ledger) {
-    let (began, marks) = (Instant::now(), crew.marks());
+    let (began, marks, length) = (Instant::now(), crew.marks(), ground.csv_length());
     ground.kafka.proxy().unwrap().resume().unwrap();
     ground.to_postgres.resume().unwrap();
     goes_on("after the network is back", &ROLES, &marks, began, crew, ledger);
+    // Every role has one whose network was good all the time; the CSV file has nobody else.
+    let grows = |_: &Crew| ground.csv_length() > length;
+    if let Some(took) = crew.wait("the CSV file to grow on", began, GOES_ON, grows) {
+        ledger.recovered("after the network is back: CSV file", took);
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pricemonitor_model::partition::partition_of;
-use pricemonitor_testkit::feed::{GrowingFile, HourPrice};
+use pricemonitor_testkit::feed::HourPrice;
 use pricemonitor_testkit::kafka::{self, Kafka};
 use pricemonitor_testkit::place::Place;
 use pricemonitor_testkit::postgres::{self, Postgres};
@@ -18,6 +18,7 @@ use pricemonitor_testkit::{process::Process, wait};
 use crate::common::{manifest, pricemonitor};
 use crate::crew::Crew;
 use crate::hook;
+use crate::hours::{self, HOUR, Hours};
 use crate::ledger::Ledger;
 
 /// Partitions of the market's topics.
@@ -49,13 +50,13 @@ pub struct Ground {
     /// What the receiver's manners begin with.
     pub phase: u64,
     pub place: Place,
-    feed: Option<GrowingFile>,
+    hours: Option<Hours>,
     /// What was read of the topics in the end.
     topics: BTreeMap<String, Vec<Taken>>,
 }
 
 impl Ground {
-    /// Servers with topics and tables, manifests, and a file that grows.
+    /// Servers with topics and tables, manifests, and a file that grows and is revised.
     pub fn new(phase: u64) -> Ground {
         // The broker and its controller talk to each other within the machine that everything here works on: of the
         // test kit's short session a busy one makes an outage of its own, which is none of these faults.
@@ -69,13 +70,12 @@ impl Ground {
         let place = Place::new().unwrap();
         let hook = hook::receiver(phase);
         let to_hook = Proxy::to(hook.port()).unwrap();
-        let url = format!("http://{}/alerts", to_hook.address());
-        place.write("market.yaml", manifest("market", &market(&url))).unwrap();
-        place.write("spot.yaml", manifest("spot", SPOT_SPEC)).unwrap();
+        let url = |monitor| format!("http://{}{}", to_hook.address(), hook::path(monitor));
+        place.write("market.yaml", manifest("market", &market(&url(MARKET)))).unwrap();
+        place.write("spot.yaml", manifest("spot", &spot(&url(SPOT)))).unwrap();
+        // A day ahead: of hours that are over nobody is told, and none is to end while this goes on.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
-        let origin = now - now % 3_600_000;
-        let feed =
-            GrowingFile::start(&place.at("latest-prices.json"), origin, Duration::from_millis(400)).unwrap();
+        let hours = Hours::start(&place, now - now % HOUR + 24 * HOUR, Rng::new(phase));
         let ground = Ground {
             kafka,
             postgres,
@@ -84,7 +84,7 @@ impl Ground {
             to_hook,
             phase,
             place,
-            feed: Some(feed),
+            hours: Some(hours),
             topics: BTreeMap::new(),
         };
         for monitor in ["market.yaml", "spot.yaml"] {
@@ -129,23 +129,29 @@ impl Ground {
         self.rows(query)[0][0].parse().unwrap()
     }
 
-    /// How many observations are in the history.
-    pub fn history_rows(&self) -> i64 {
-        self.number("SELECT count(*) FROM price_history")
+    /// How many observations of a monitor are in the history.
+    pub fn history_rows(&self, monitor: &str) -> i64 {
+        self.number(&format!(
+            "SELECT count(*) FROM price_history h JOIN series s ON s.id = h.series
+             JOIN monitors m ON m.id = s.monitor WHERE m.monitor = '{monitor}'"
+        ))
     }
 
-    /// Ends the producers in order; the file grows no more. All hours that it ever showed. Those that nobody has
-    /// looked at yet are waited for.
+    /// How long the CSV file is, in bytes.
+    pub fn csv_length(&self) -> u64 {
+        std::fs::metadata(self.place.at(CSV)).map_or(0, |file| file.len())
+    }
+
+    /// Ends the producers in order; the file changes no more. All prices that its hours ever showed. Those that nobody
+    /// has looked at yet are waited for.
     pub fn stop_sources(&mut self, crew: &mut Crew) -> Vec<HourPrice> {
-        let hours = self.feed.take().unwrap().stop().unwrap();
-        let query =
-            "SELECT count(*) FROM price_history h JOIN series s ON s.id = h.series WHERE s.source = 'spot'";
-        let waited = wait::until("every hour in the history", DRAIN, || {
+        let hours = self.hours.take().unwrap().end();
+        let waited = wait::until("every price of an hour in the history", DRAIN, || {
             crew.look_after();
-            self.number(query) >= hours.len() as i64
+            self.history_rows(SPOT) >= hours.len() as i64
         });
         if let Err(error) = waited {
-            crew.failures.push(format!("{error}: {} of {}", self.number(query), hours.len()));
+            crew.failures.push(format!("{error}: {} of {}", self.history_rows(SPOT), hours.len()));
         }
         crew.end("producer");
         hours
@@ -160,6 +166,7 @@ impl Ground {
             (MARKET, "price_alerts"),
             (SPOT, "raw_prices"),
             (SPOT, "processed_prices"),
+            (SPOT, "price_alerts"),
         ]
         .map(|(monitor, topic)| format!("{monitor}.{topic}"))
         .to_vec();
@@ -233,12 +240,23 @@ kafka: {{partitions: {PARTITIONS}}}
     )
 }
 
-const SPOT_SPEC: &str = "
+fn spot(hook: &str) -> String {
+    format!(
+        "
 sources:
-- {name: spot, interval: 300ms, file: {path: latest-prices.json, format: porssisahko}}
+- {{name: spot, interval: 300ms, file: {{path: {file}, format: porssisahko}}}}
 rules:
-- {name: any-drop, drop: {}}
+- {{name: any-drop, drop: {{}}, notify: []}}
+- {{name: slump, drop: {{percent: 20, baseline: lastNotified}}, notify: [hook]}}
+- {{name: dear, above: {{value: 30, clear: 5}}, notify: [hook]}}
+- {{name: free, below: {{value: 0, clear: 6}}, notify: [hook]}}
+channels:
+- {{name: hook, webhook: {{url: '{hook}', timeout: {timeout}}}}}
 storage:
-  csv: {path: prices.csv, source: chaos}
-kafka: {partitions: 1, key: slotStart}
-";
+  csv: {{path: prices.csv, source: chaos}}
+kafka: {{partitions: 1, key: slotStart}}
+",
+        file = hours::FILE,
+        timeout = hook::TIMEOUT
+    )
+}

@@ -74,6 +74,11 @@ impl Manner {
     }
 }
 
+/// Where a monitor's channel sends to: the receiver has one for each.
+pub fn path(monitor: &str) -> String {
+    format!("/{monitor}")
+}
+
 /// Starts the receiver.
 pub fn receiver(phase: u64) -> Receiver {
     let answer = move |number| match Manner::of(number, phase) {

@@ -1,6 +1,6 @@
 //! Raw topic, processed topic, history and CSV file against what the sources showed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use pricemonitor_model::Decimal;
@@ -17,6 +17,11 @@ use crate::truth;
 
 /// Partition and offset of a raw record.
 pub type Place = (u32, u64);
+/// First instant of a slot, or of several side by side, and the first one after.
+pub type Span = (String, String);
+
+/// Fewer revisions of hours prove little.
+const REVISIONS: usize = 30;
 
 /// An observation of the raw topic.
 #[derive(Clone, Debug)]
@@ -26,14 +31,8 @@ pub struct Raw {
     pub source: String,
     pub item: String,
     pub price: Decimal,
-    value: Value,
-}
-
-impl Raw {
-    /// The start of its slot, for schedules.
-    fn slot(&self) -> Option<&str> {
-        self.value["slot"]["start"].as_str()
-    }
+    /// Of schedules.
+    pub slot: Option<Span>,
 }
 
 /// Series with their observations in the order of the log.
@@ -51,7 +50,7 @@ pub fn observations(ground: &Ground, monitor: &str) -> Vec<Raw> {
             source: text(&value, "source"),
             item: text(&value, "item"),
             price: decimal(&value["price"]).unwrap(),
-            value,
+            slot: slot(&value),
         })
         .collect()
 }
@@ -75,6 +74,11 @@ pub fn text(value: &Value, name: &str) -> String {
 
 pub fn decimal(value: &Value) -> Option<Decimal> {
     value.as_str().map(|text| text.parse().unwrap())
+}
+
+pub fn slot(value: &Value) -> Option<Span> {
+    let slot = value.get("slot").filter(|slot| slot.is_object())?;
+    Some((text(slot, "start"), text(slot, "end")))
 }
 
 /// Where the record stands that an event or alert came from.
@@ -142,32 +146,40 @@ fn one_partition_each(raw: &[Raw], ledger: &mut Ledger) {
 
 /// One event for every observation, with the price before; in the order of the observations for each key.
 fn processed(ground: &Ground, monitor: &str, raw: &[Raw], ledger: &mut Ledger) {
-    let mut before: BTreeMap<(&str, &str, Option<&str>), Decimal> = BTreeMap::new();
+    let mut before: BTreeMap<(&str, &str, Option<&Span>), Decimal> = BTreeMap::new();
     let want = raw
         .iter()
         .map(|raw| {
             // Each slot of a schedule has its own price before.
-            let previous = before.insert((&raw.source, &raw.item, raw.slot()), raw.price);
+            let previous = before.insert((&raw.source, &raw.item, raw.slot.as_ref()), raw.price);
             (raw.place, raw.item.clone(), raw.price, previous)
         })
         .collect();
     let topic = format!("{monitor}.processed_prices");
     let events = ground.topic(&topic);
-    let mut last: BTreeMap<String, Place> = BTreeMap::new();
-    let mut got = Vec::new();
-    for taken in events {
-        let event = value(taken);
-        let place = place(&event);
-        let key = taken.key.clone().unwrap();
-        if let Some(earlier) = last.insert(key.clone(), place)
+    in_order(&topic, events, ledger);
+    let got = events
+        .iter()
+        .map(value)
+        .map(|event| {
+            let price = decimal(&event["price"]).unwrap();
+            (place(&event), text(&event, "item"), price, decimal(&event["previous"]))
+        })
+        .collect();
+    ledger.compare(&format!("processed events, {monitor}"), want, got);
+}
+
+/// For each key, what came of an observation stands before what came of a later one.
+pub fn in_order(topic: &str, records: &[Taken], ledger: &mut Ledger) {
+    let mut last: BTreeMap<&str, Place> = BTreeMap::new();
+    for taken in records {
+        let (key, place) = (taken.key.as_deref().unwrap(), place(&value(taken)));
+        if let Some(earlier) = last.insert(key, place)
             && earlier >= place
         {
             ledger.failures.push(format!("{topic}: {key} of {place:?} stands behind {earlier:?}"));
         }
-        let price = decimal(&event["price"]).unwrap();
-        got.push((place, text(&event, "item"), price, decimal(&event["previous"])));
     }
-    ledger.compare(&format!("processed events, {monitor}"), want, got);
 }
 
 /// One row for every observation, at its place.
@@ -189,25 +201,39 @@ fn history(ground: &Ground, monitor: &str, raw: &[Raw], ledger: &mut Ledger) {
     ledger.compare(&format!("rows of price_history, {monitor}"), want, got);
 }
 
-/// Electricity: one partition, slots, and a CSV file.
+/// Electricity: one partition, hours that are revised, and a CSV file.
 pub fn spot(ground: &Ground, hours: &[HourPrice], ledger: &mut Ledger) {
     let raw = observations(ground, SPOT);
-    let want =
-        hours.iter().map(|hour| (hour.start.clone(), hour.price.parse::<Decimal>().unwrap())).collect();
-    let got = raw.iter().map(|raw| (raw.slot().unwrap().to_owned(), raw.price)).collect();
-    ledger.compare("hours", want, got);
+    // The place of a price among those of its hour: nobody says which hours are looked at together.
+    let of = |start: &str| (SPOT.to_owned(), start.to_owned());
+    let want = numbered(hours.iter().map(|hour| (of(&hour.start), hour.price.parse::<Decimal>().unwrap())));
+    let got = numbered(raw.iter().map(|raw| (of(start(raw)), raw.price)));
+    let revisions = want.iter().filter(|(_, number, _)| *number > 1).count();
+    println!("{SPOT}: {} hours, {revisions} revisions", want.len() - revisions);
+    if revisions < REVISIONS {
+        ledger.failures.push(format!("only {revisions} revisions of hours, at least {REVISIONS} are needed"));
+    }
+    ledger.compare("prices of hours", want, got);
     processed(ground, SPOT, &raw, ledger);
     history(ground, SPOT, &raw, ledger);
+    csv(ground, &raw, hours, ledger);
+}
 
-    // In the order of the log, byte by byte.
-    let want: Vec<String> = raw
-        .iter()
-        .zip(hours)
-        .map(|(raw, hour)| {
-            let received = feed::instant(raw.time);
-            format!("{},{},{},{},chaos", &received[..19], hour.price, hour.start, hour.end)
-        })
-        .collect();
+/// The start of an observation's slot.
+fn start(raw: &Raw) -> &str {
+    &raw.slot.as_ref().unwrap().0
+}
+
+/// The CSV file, in the order of the log, byte by byte.
+fn csv(ground: &Ground, raw: &[Raw], hours: &[HourPrice], ledger: &mut Ledger) {
+    let mut written: BTreeMap<&str, VecDeque<&HourPrice>> = BTreeMap::new();
+    hours.iter().for_each(|hour| written.entry(&hour.start).or_default().push_back(hour));
+    let line = |raw: &Raw| {
+        let hour = written.get_mut(start(raw))?.pop_front()?;
+        let received = feed::instant(raw.time);
+        Some(format!("{},{},{},{},chaos", &received[..19], hour.price, hour.start, hour.end))
+    };
+    let want: Vec<String> = raw.iter().filter_map(line).collect();
     let file = ground.place.at(CSV);
     if let Err(error) = read::csv(&file) {
         ledger.failures.push(format!("{error:#}"));

@@ -13,8 +13,8 @@ pub struct Ledger {
     faults: BTreeMap<&'static str, usize>,
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
     compared: Vec<Compared>,
-    /// Messages that arrived more than once, and how many may.
-    pub repeats: Option<(usize, usize)>,
+    /// By monitor, messages that arrived more than once, and how many may.
+    pub repeats: Vec<(String, usize, usize)>,
     /// What must not be.
     pub failures: Vec<String>,
     /// What is worth a line, and no failure.
@@ -121,14 +121,15 @@ impl Ledger {
             );
         }
         println!(
-            "\n{:<34}{:>10}{:>10}{:>7}{:>9}{:>11}",
+            "\n{:<44}{:>10}{:>10}{:>7}{:>9}{:>11}",
             "what", "expected", "there", "lost", "doubled", "unexpected"
         );
         for Compared { what, expected, there, lost, doubled, strange } in &self.compared {
-            println!("{what:<34}{expected:>10}{there:>10}{lost:>7}{doubled:>9}{strange:>11}");
+            println!("{what:<44}{expected:>10}{there:>10}{lost:>7}{doubled:>9}{strange:>11}");
         }
-        if let Some((repeats, allowed)) = self.repeats {
-            println!("\nrepeated messages: {repeats}, allowed are {allowed}");
+        println!();
+        for (monitor, repeats, allowed) in &self.repeats {
+            println!("repeated messages, {monitor}: {repeats}, allowed are {allowed}");
         }
         println!();
         self.notes.iter().for_each(|note| println!("note: {note}"));

@@ -3,8 +3,9 @@
 //! that a source showed is there once, in order, and whoever is to be told was told.
 //!
 //! The workload has a known answer. A simulated market is a function of its seed and of the step, which stands in its
-//! checkpoint; the electricity file grows by one known hour at a time; what the rules make of them is worked out by
-//! the plain oracle of the test kit, which shares no code with the detection crate.
+//! checkpoint; the electricity file grows by one known hour at a time, and its hours are revised and put back in a way
+//! that leaves no doubt about what was there to be seen; what the rules make of them is worked out by the plain oracle
+//! of the test kit, which shares no code with the detection crate.
 //!
 //! The short run is part of `cargo xtask test`; `cargo xtask chaos` is the full one. `PRICEMONITOR_SEED` repeats the
 //! faults of a run, `PRICEMONITOR_CHAOS_OBSERVATIONS` and `PRICEMONITOR_CHAOS_KILLS` say how long it is.
@@ -16,12 +17,14 @@ mod churn;
 #[path = "../common/mod.rs"]
 mod common;
 mod crew;
+mod due;
 mod faults;
 #[allow(dead_code)] // its own tests use the rest
 #[path = "../servers/fleet.rs"]
 mod fleet;
 mod ground;
 mod hook;
+mod hours;
 mod incidents;
 mod judge;
 mod ledger;
@@ -35,7 +38,7 @@ use pricemonitor_testkit::rng::Rng;
 use churn::Churn;
 use crew::Crew;
 use faults::Faults;
-use ground::{CSV, Ground, NETWORKED};
+use ground::{CSV, Ground, MARKET, NETWORKED};
 use ledger::Ledger;
 
 /// What the short run reaches at least.
@@ -58,7 +61,7 @@ fn whatever_is_killed_paused_cut_off_or_misbehaves_nothing_is_lost_or_doubled() 
     let mut faults = Faults::new(rng, kills);
     loop {
         faults.round(&mut ground, &mut crew, &mut ledger);
-        let there = ground.history_rows();
+        let there = ground.history_rows(MARKET);
         println!("{:>5.0?} {there} rows, {} kills", began.elapsed(), ledger.count("kill -9"));
         if there >= observations && ledger.count("kill -9") >= kills {
             break;
