@@ -48,6 +48,8 @@ pub(crate) fn run(args: &SetupArgs) -> Result<()> {
 fn lines(done: &SetUp) -> Vec<String> {
     let mut lines: Vec<String> = done.made.iter().map(|name| format!("made {name}")).collect();
     lines.extend(done.adopted_from.iter().map(|other| format!("taken over from the monitor {other}")));
+    let anew = |raw: &String| format!("{raw} was made anew by another tool: it has another life from now on");
+    lines.extend(done.begun_anew.iter().map(anew));
     lines.extend(done.differences.iter().map(|it| it.to_string()));
     lines.extend(done.not_compared.iter().map(|why| format!("settings of topics were not compared: {why}")));
     lines

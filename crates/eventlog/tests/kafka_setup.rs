@@ -3,17 +3,21 @@
 
 mod conformance;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
-use conformance::{append, producer, record};
+use conformance::workers::{Counter, fold_all};
+use conformance::{append, member, producer, record, until};
 use futures::executor::block_on;
 use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options, SetUp, Setup, setup, teardown};
-use pricemonitor_eventlog::{Error, EventLog as _, Layout, Result, Topic};
-use pricemonitor_model::MonitorId;
+use pricemonitor_eventlog::{Error, EventLog as _, Layout, Result, Stop, Topic, Write};
+use pricemonitor_model::{Incarnation, MonitorId};
 use pricemonitor_testkit::kafka;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 static BROKER: LazyLock<kafka::Kafka> =
     LazyLock::new(|| kafka::Kafka::start(&kafka::Options::default()).unwrap());
@@ -30,9 +34,49 @@ fn set_up(id: &MonitorId, layout: &Layout, adopt: bool) -> Result<SetUp> {
     setup(&connection(), id, layout, &Setup { adopt, ..Setup::default() })
 }
 
-fn open(id: &MonitorId, layout: &Layout) -> KafkaLog {
+fn try_to_open(id: &MonitorId, layout: &Layout) -> Result<KafkaLog> {
     let options = Options { group_prefix: format!("{id}."), ..Options::default() };
-    KafkaLog::open(&connection(), id, layout, options).unwrap()
+    KafkaLog::open(&connection(), id, layout, options)
+}
+
+fn open(id: &MonitorId, layout: &Layout) -> KafkaLog {
+    try_to_open(id, layout).unwrap()
+}
+
+/// What another tool does that writes.
+fn feed(topic: &str, partition: i32, records: &[(&str, &str)]) {
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", BROKER.bootstrap()).create().unwrap();
+    for (key, value) in records {
+        let record = BaseRecord::to(topic).partition(partition).key(*key).payload(*value);
+        assert!(producer.send(record).is_ok());
+    }
+    producer.flush(Duration::from_secs(30)).unwrap();
+}
+
+/// Deletes a topic of two partitions and makes it again, as somebody would who does not know of setup.
+fn make_anew(topic: &str) {
+    delete(topic);
+    make(topic, 2, &[]);
+}
+
+/// The id of a topic, as Kafka's own tool tells it.
+fn id_of(topic: &str) -> String {
+    let bootstrap = BROKER.bootstrap();
+    let told = BROKER
+        .tool("TopicCommand", &["--bootstrap-server", &bootstrap, "--describe", "--topic", topic])
+        .unwrap();
+    let (_, id) = told.split_once("TopicId: ").unwrap();
+    id.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Records in both partitions of raw, all folded.
+fn work(id: &MonitorId) -> KafkaLog {
+    let log = open(id, &layout(None));
+    let of = |partition| Write { partition: Some(partition), ..record("a", "1") };
+    append(&mut producer(&log), &[of(0), of(1), of(0), of(1)]);
+    fold_all(&log, &member("fold", "one"), &mut Counter::default());
+    log
 }
 
 fn make(name: &str, partitions: i32, settings: &[(&str, &str)]) {
@@ -106,6 +150,104 @@ fn a_raw_topic_that_was_made_anew_has_another_life() {
     assert_ne!(before, after);
     assert_eq!(set_up(&id, &layout(None), false).unwrap(), SetUp::default());
     assert_eq!(open(&id, &layout(None)).incarnation(Topic::Raw), after);
+}
+
+#[test]
+fn a_raw_topic_that_another_tool_made_anew_is_refused_until_setup_gives_it_another_life() {
+    let id = MonitorId::new(None, "replaced");
+    let raw = format!("{id}.raw_prices");
+    assert_eq!(set_up(&id, &layout(None), false).unwrap().begun_anew, None);
+    let (first, before) = (id_of(&raw), work(&id).incarnation(Topic::Raw));
+    // It has more records than the old one had: by its offsets nobody would notice.
+    make_anew(&raw);
+    for partition in 0..2 {
+        feed(&raw, partition, &[("a", "9"); 100]);
+    }
+    let second = id_of(&raw);
+    assert_ne!(first, second);
+    let Err(Error::Position(why)) = try_to_open(&id, &layout(None)) else { panic!("not refused") };
+    for words in [raw.as_str(), first.as_str(), second.as_str(), "`pricemonitor setup`"] {
+        assert!(why.contains(words), "{words} in: {why}");
+    }
+
+    let done = set_up(&id, &layout(None), false).unwrap();
+    assert_eq!((done.made.len(), done.begun_anew.as_deref()), (0, Some(raw.as_str())));
+    let log = open(&id, &layout(None));
+    assert_ne!(log.incarnation(Topic::Raw), before);
+    // Who stood in the old one says so, as if setup had made the new one.
+    let fold = log.fold(&member("fold", "one"), &mut Counter::default(), &Stop::new());
+    position(fold, "the topics were made anew");
+    assert_eq!(set_up(&id, &layout(None), false).unwrap().begun_anew, None);
+    assert_eq!(open(&id, &layout(None)).incarnation(Topic::Raw), log.incarnation(Topic::Raw));
+}
+
+#[test]
+fn a_state_that_is_gone_is_made_anew_beside_a_raw_topic_that_another_tool_made_anew() {
+    let id = MonitorId::new(None, "both-gone");
+    set_up(&id, &layout(None), false).unwrap();
+    drop(work(&id));
+    let state = format!("{id}.state");
+    delete(&state);
+    position(set_up(&id, &layout(None), false), "is gone");
+    make_anew(&format!("{id}.raw_prices"));
+    feed(&format!("{id}.raw_prices"), 0, &[("a", "1")]);
+    let done = set_up(&id, &layout(None), false).unwrap();
+    assert_eq!((done.made, done.begun_anew.is_some()), (vec![state], true));
+    fold_all(&open(&id, &layout(None)), &member("fold", "one"), &mut Counter::default());
+}
+
+#[test]
+fn a_worker_ends_when_another_tool_makes_its_raw_topic_anew_under_it() {
+    let id = MonitorId::new(None, "under-it");
+    set_up(&id, &layout(None), false).unwrap();
+    let (log, stop) = (work(&id), Stop::new());
+    let mut counter = Counter::default();
+    let seen = counter.log.clone();
+    let ended = std::thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            loop {
+                match log.fold(&member("fold", "one"), &mut counter, &stop) {
+                    // As a supervisor would: it may pass.
+                    Err(Error::Retry(_)) if !stop.is_stopped() => counter = Counter::default(),
+                    ended => break ended,
+                }
+            }
+        });
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            until("it reads", || running.is_finished() || seen.lock().unwrap().settled);
+            let raw = format!("{id}.raw_prices");
+            make_anew(&raw);
+            for partition in 0..2 {
+                feed(&raw, partition, &[("a", "9"); 1_000]);
+            }
+            // It looks once a minute, if nothing else tells it before.
+            let end = Instant::now() + Duration::from_secs(100);
+            while !running.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }));
+        stop.stop();
+        let ended = running.join().unwrap();
+        done.unwrap();
+        ended
+    });
+    position(ended, "made anew");
+}
+
+#[test]
+fn a_mark_of_an_earlier_program_keeps_its_life_and_setup_adds_which_topic_it_is_of() {
+    let id = MonitorId::new(None, "earlier");
+    set_up(&id, &layout(None), false).unwrap();
+    let raw = format!("{id}.raw_prices");
+    let mark = format!(r#"{{"format":1,"monitor":"{id}","partitions":2,"incarnation":7,"raw":"{raw}"}}"#);
+    feed(&format!("{id}.checkpoints"), 0, &[("_monitor", mark.as_str())]);
+    assert_eq!(open(&id, &layout(None)).incarnation(Topic::Raw), Incarnation(7));
+    assert_eq!(set_up(&id, &layout(None), false).unwrap(), SetUp::default());
+    assert_eq!(open(&id, &layout(None)).incarnation(Topic::Raw), Incarnation(7));
+    make_anew(&raw);
+    position(try_to_open(&id, &layout(None)), "was deleted and made anew");
+    set_up(&id, &layout(None), false).unwrap();
+    assert_ne!(open(&id, &layout(None)).incarnation(Topic::Raw), Incarnation(7));
 }
 
 #[test]
@@ -218,8 +360,7 @@ fn another_name_for_the_raw_topic_is_a_new_life_and_never_the_topic_of_somebody_
     let foreign = layout(Some("renamed-foreign"));
     position(set_up(&id, &foreign, false), "is `renamed-one` so far");
     position(teardown(&connection(), &id, &foreign), "is `renamed-one` so far");
-    let options = Options { group_prefix: format!("{id}."), ..Options::default() };
-    position(KafkaLog::open(&connection(), &id, &foreign, options), "is `renamed-one` so far");
+    position(try_to_open(&id, &foreign), "is `renamed-one` so far");
     // Back, nothing has changed.
     set_up(&id, &layout(Some("renamed-one")), false).unwrap();
     assert_eq!(open(&id, &layout(Some("renamed-one"))).incarnation(Topic::Raw), before);

@@ -89,6 +89,9 @@ impl KafkaAppender {
     }
 
     fn gain(&mut self, partitions: Vec<u32>) -> Result<Ownership> {
+        if !partitions.is_empty() {
+            self.log.check_life()?;
+        }
         let mut checkpoints = Vec::new();
         let mut from = Vec::with_capacity(partitions.len());
         for partition in &partitions {
@@ -129,6 +132,7 @@ impl KafkaAppender {
     /// Writes as the same name again, and tells what is owned with the checkpoints as committed.
     fn begin_anew(&mut self) -> Result<Ownership> {
         self.transactions = Transactions::open(&self.log.connection, &self.transactional_id)?;
+        self.log.check_life()?;
         let partitions: Vec<u32> = self.owned.keys().copied().collect();
         let mut checkpoints = Vec::new();
         for partition in &partitions {

@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use super::client::Connection;
 use super::ear::{Ear, OTHER_HOST, UNKNOWN_AUTHORITY, UNVERIFIED};
+use super::topic_id;
 use super::trouble::{code, explain, lost};
 use crate::{Error, Result};
 
@@ -63,6 +64,32 @@ impl Asker {
                 Some(code) => Err(KafkaError::MetadataFetch(code)),
             }
         })
+    }
+
+    /// The id of a topic that exists; `None` when the cluster has no ids (before Kafka 2.8) or does not tell it.
+    ///
+    /// # Errors
+    /// As for [`Asker::topic`].
+    pub(super) fn topic_id(&self, name: &str) -> Result<Option<String>> {
+        let doing = format!("cannot ask for the id of the topic `{name}`");
+        self.ask(&self.client, &doing, |wait| self.id_within(name, wait))
+    }
+
+    /// As [`Asker::topic_id`], for who cannot wait: `None`, too, when the answer does not come at once.
+    pub(super) fn topic_id_at_once(&self, name: &str) -> Option<String> {
+        self.id_within(name, SLICE).ok().flatten()
+    }
+
+    fn id_within(&self, name: &str, wait: Duration) -> KafkaResult<Option<String>> {
+        // Who is asked for it is the controller, as far as this client knows: it may have gone since it heard of one.
+        self.client.fetch_metadata(Some(name), wait)?;
+        match topic_id::topic_id(self.client.client(), name, wait) {
+            // Who may not even know of a topic is told so by every other question.
+            Err(KafkaError::MetadataFetch(
+                Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed,
+            )) => Ok(None),
+            told => told,
+        }
     }
 
     /// Oldest offset and high watermark of a partition.

@@ -8,6 +8,7 @@ use rdkafka::Offset;
 use super::client::Fetch;
 use super::collect::Wait;
 use super::gain::{self, Gained};
+use super::life::Watch;
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::meta;
@@ -114,7 +115,7 @@ impl<F: Fold> Folding<'_, F> {
     fn until(&mut self, membership: &Membership, stop: &Stop) -> std::result::Result<(), End> {
         let mut most = self.log.options.batch_records;
         let (mut messages, mut stall) = (Messages::default(), Stall::default());
-        let mut complete = Instant::now();
+        let (mut complete, mut watch) = (Instant::now(), Watch::new());
         while !stop.is_stopped() {
             let owned = self.parts.keys().copied();
             let wait = Wait::Paced(complete, self.log.options.linger);
@@ -132,6 +133,7 @@ impl<F: Fold> Folding<'_, F> {
             for change in changes {
                 self.rebalance(membership, change)?;
             }
+            watch.look(self.log)?;
             if membership.is_settled() && !std::mem::replace(&mut self.settled, true) {
                 self.fold.settled();
             }
@@ -206,6 +208,9 @@ impl<F: Fold> Folding<'_, F> {
                 }
             }
             Change::Gained(partitions) => {
+                if !partitions.is_empty() {
+                    self.log.check_life()?;
+                }
                 let mut from = Vec::with_capacity(partitions.len());
                 for some in partitions.chunks(gain::AT_ONCE) {
                     let gained = gain::open(self.log, &membership.group, &self.transactional_id, some)?;

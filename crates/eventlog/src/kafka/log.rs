@@ -11,7 +11,7 @@ use super::appender::KafkaAppender;
 use super::asker::Asker;
 use super::client::Connection;
 use super::lag::Lags;
-use super::{fold, lag, mark, put, scan, sink};
+use super::{fold, lag, life, mark, put, scan, sink};
 use crate::layout::TOPICS;
 use crate::{
     Appended, Ends, Error, EventLog, Fold, Layout, LogStatus, Member, Observer, PartitionLag, Position,
@@ -60,6 +60,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) id: MonitorId,
     pub(super) incarnation: Incarnation,
+    /// The id of the raw topic that has this life; empty when none is known.
+    pub(super) raw_id: String,
     topics: Vec<(String, u32)>,
     pub(super) asker: Asker,
     trouble: Mutex<HashMap<String, String>>,
@@ -70,7 +72,8 @@ impl KafkaLog {
     /// Opens the log that [`setup`](super::setup()) made. Waits at most ten seconds for the cluster.
     ///
     /// # Errors
-    /// [`Error::Position`] when a topic is missing, or has other partitions than the manifest says;
+    /// [`Error::Position`] when a topic is missing, or has other partitions than the manifest says, or when the raw topic was
+    /// made anew by another tool;
     /// [`Error::Refused`] when the cluster does not let this program in, or it does not trust the cluster;
     /// [`Error::Retry`] when the cluster cannot be reached now.
     pub fn open(
@@ -106,11 +109,13 @@ impl KafkaLog {
         })?;
         mark.belongs_to(id, layout)?;
         mark.is_of(id, layout)?;
+        life::check(&asker, &layout.name(id, Topic::Raw), &mark.raw_id)?;
         Ok(KafkaLog(Arc::new(Shared {
             connection: connection.clone(),
             options,
             id: id.clone(),
             incarnation: Incarnation(mark.incarnation),
+            raw_id: mark.raw_id,
             topics,
             asker,
             trouble: Mutex::default(),
@@ -149,6 +154,11 @@ impl Shared {
     /// Oldest offset and end of a partition.
     pub(super) fn ends(&self, topic: Topic, partition: u32) -> Result<(u64, u64)> {
         self.asker.ends(self.name(topic), partition)
+    }
+
+    /// Refuses a raw topic that is another one than the log was opened with. To be asked before positions in it are believed.
+    pub(super) fn check_life(&self) -> Result<()> {
+        life::check(&self.asker, self.name(Topic::Raw), &self.raw_id)
     }
 
     /// Refuses a position that is not one in this log; nothing is ever reset by itself.

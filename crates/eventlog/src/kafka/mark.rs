@@ -24,6 +24,10 @@ pub(super) struct Mark {
     /// The raw topic that has this life; empty in marks of earlier programs.
     #[serde(default)]
     pub(super) raw: String,
+    /// The id that the cluster gave that topic. Empty in marks of earlier programs, before the topic is made, and where the
+    /// cluster has no ids. Earlier programs pass over it, and lose it when they mint a life.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) raw_id: String,
 }
 
 impl Mark {
@@ -59,6 +63,17 @@ impl Mark {
         self.raw.is_empty() || self.raw == raw
     }
 
+    /// Whether the raw topic of that name and id (empty: not known) is the one of this mark, as far as both say so.
+    pub(super) fn is_life_of(&self, raw: &str, raw_id: &str) -> bool {
+        let same_id = self.raw_id.is_empty() || raw_id.is_empty() || self.raw_id == raw_id;
+        self.names(raw) && same_id
+    }
+
+    /// Whether nothing is to be added to the mark of a monitor and its raw topic, of which [`Mark::is_life_of`] holds.
+    pub(super) fn is_complete(&self, id: &MonitorId, raw: &str, raw_id: &str) -> bool {
+        self.monitor == id.as_str() && self.raw == raw && (raw_id.is_empty() || self.raw_id == raw_id)
+    }
+
     /// Refuses a mark of a later program.
     pub(super) fn is_known(&self, id: &MonitorId, layout: &Layout) -> Result<()> {
         if self.format > FORMAT {
@@ -88,4 +103,54 @@ pub(super) fn read_mark(asker: &Asker, id: &MonitorId, layout: &Layout) -> Resul
             .map_err(|error| Error::Storage(format!("the mark in `{topic}` cannot be read: {error}")))
     };
     mark.map(read).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(raw: &str, raw_id: &str) -> Mark {
+        Mark {
+            format: FORMAT,
+            monitor: "default.m".to_owned(),
+            partitions: 2,
+            incarnation: 7,
+            raw: raw.to_owned(),
+            raw_id: raw_id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_by_the_programs_before_and_after_the_one_that_wrote_it() {
+        let old: Mark =
+            serde_json::from_str(r#"{"format":1,"monitor":"default.m","partitions":2,"incarnation":7}"#)
+                .unwrap();
+        assert_eq!(old, mark("", ""));
+        for written in [mark("raw", ""), mark("raw", "id")] {
+            let bytes = serde_json::to_vec(&written).unwrap();
+            assert_eq!(serde_json::from_slice::<Mark>(&bytes).unwrap(), written);
+        }
+        // What a later one adds is passed over, as the id is by earlier ones.
+        let new = r#"{"format":1,"monitor":"default.m","partitions":2,"incarnation":7,"raw":"raw","someday":{"a":1}}"#;
+        assert_eq!(serde_json::from_str::<Mark>(new).unwrap(), mark("raw", ""));
+    }
+
+    #[test]
+    fn a_topic_has_the_life_of_a_mark_unless_its_name_or_its_id_is_another_one() {
+        let id = MonitorId::new(None, "m");
+        for (known, raw_id, same, complete) in [
+            (mark("", ""), "", true, false),
+            (mark("", ""), "one", true, false),
+            (mark("raw", ""), "", true, true),
+            (mark("raw", ""), "one", true, false),
+            (mark("raw", "one"), "one", true, true),
+            (mark("raw", "one"), "", true, true),
+            (mark("raw", "one"), "two", false, false),
+            (mark("other", "one"), "one", false, false),
+        ] {
+            assert_eq!(known.is_life_of("raw", raw_id), same, "{known:?} and {raw_id:?}");
+            assert_eq!(known.is_complete(&id, "raw", raw_id), complete, "{known:?} and {raw_id:?}");
+        }
+        assert!(!mark("raw", "one").is_complete(&MonitorId::new(None, "n"), "raw", "one"));
+    }
 }

@@ -1,8 +1,8 @@
 //! librdkafka's calls for many messages at once, which the rdkafka crate does not have.
 //!
 //! A call for each message costs a lock, two looks at the clock and two allocations on the way in, and a look-up of
-//! the topic by name on the way out: a third of what the engine costs. This is the only module of the project with
-//! unsafe code. It holds pointers of librdkafka, and nothing else happens here.
+//! the topic by name on the way out: a third of what the engine costs. This and [`topic_id`](super::topic_id) are the only
+//! modules of the project with unsafe code. They hold pointers of librdkafka, and nothing else happens here.
 //!
 //! # Guarantees
 //! - No pointer leaves this module. Messages cannot outlive the reader that they are of.

@@ -56,6 +56,8 @@ impl<F: Fold> Folding<'_, F> {
                 membership.is_mine(&self.positions())?;
             }
         }
+        // After a long outage, as after a rebalance.
+        self.log.check_life()?;
         self.rewind(membership)
     }
 

@@ -11,6 +11,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::asker::{Asker, Shape};
 use super::client::Connection;
+use super::life;
 use super::mark::{FORMAT, MARK, Mark, read_mark};
 use super::settings::{self, Difference, Setup};
 use super::transaction::Transactions;
@@ -35,10 +36,13 @@ pub struct SetUp {
     pub not_compared: Option<String>,
     /// The monitor that the topics belonged to until now; only with [`Setup::adopt`].
     pub adopted_from: Option<String>,
+    /// The raw topic, if another tool had deleted it and made it anew: it has another life from now on.
+    pub begun_anew: Option<String>,
 }
 
 /// Makes what is missing, and says what it made and what is not as wanted. What exists is never changed. May run several
-/// times at once: all agree on one life of the raw topic.
+/// times at once: all agree on one life of the raw topic. One that another tool has made anew gets another life, as one that
+/// is made here.
 ///
 /// # Errors
 /// [`Error::Position`] for a topic with other partitions, of another monitor, or with records and without a mark
@@ -48,11 +52,13 @@ pub fn setup(connection: &Connection, id: &MonitorId, layout: &Layout, setup: &S
     let asker = Asker::new(connection, id)?;
     let existing = existing(&asker, id, layout)?;
     let known = known_mark(&asker, id, layout, setup, &existing)?;
-    if known.is_some() && !setup.adopt {
+    let begun_anew = made_anew(&asker, id, layout, known.as_ref(), &existing)?;
+    if known.is_some() && !setup.adopt && begun_anew.is_none() {
         refuse_losses(&asker, id, layout, &existing)?;
     }
-    let maker = Maker { asker: &asker, admin: admin(connection)?, id, layout, setup };
-    let mut result = SetUp::default();
+    let before = known.as_ref().map(|mark| mark.raw_id.clone()).unwrap_or_default();
+    let maker = Maker { asker: &asker, admin: admin(connection)?, id, layout, setup, before };
+    let mut result = SetUp { begun_anew, ..SetUp::default() };
     let missing = TOPICS.iter().zip(&existing).filter(|(_, shape)| shape.is_none());
     let missing: Vec<Topic> = missing.map(|((topic, _, _), _)| *topic).collect();
     for topic in missing.iter().filter(|topic| **topic != Topic::Raw) {
@@ -82,6 +88,8 @@ struct Maker<'s> {
     id: &'s MonitorId,
     layout: &'s Layout,
     setup: &'s Setup,
+    /// The id of the raw topic by the mark that was there at the begin; empty when there was none.
+    before: String,
 }
 
 impl Maker<'_> {
@@ -111,10 +119,11 @@ impl Maker<'_> {
     }
 
     /// Writes the mark where there is none, and one of a new life before the raw topic is made: a setup that dies
-    /// between the two leaves no raw topic with the life of the one before it.
+    /// between the two leaves no raw topic with the life of the one before it. The id of the topic is added when it is made.
     ///
     /// Only the last one who came counts, and whether the raw topic exists is asked after that: who finds it there keeps
-    /// the life there is. So no life changes once a setup has [made](Maker::make) the topic and came here again.
+    /// the life there is, if it is the topic that has it. So no life changes once a setup has [made](Maker::make) the topic
+    /// and came here again.
     fn mark(&self, connection: &Connection, raw_is_there: bool) -> Result<()> {
         let Maker { asker, id, layout, .. } = self;
         // Whoever else sets this monitor up is fenced from here on.
@@ -125,22 +134,33 @@ impl Maker<'_> {
         }
         let raw = layout.name(id, Topic::Raw);
         let raw_is_there = raw_is_there || asker.topic(&raw)?.is_some();
-        let incarnation = match known {
-            Some(known) if raw_is_there && known.raw == raw && known.monitor == id.as_str() => return Ok(()),
+        let raw_id = if raw_is_there { self.raw_id(&raw, known.as_ref())? } else { String::new() };
+        let same = known.filter(|known| raw_is_there && known.is_life_of(&raw, &raw_id));
+        let (incarnation, raw_id) = match same {
+            Some(known) if known.is_complete(id, &raw, &raw_id) => return Ok(()),
             // Who takes topics over takes their records over: they keep their life.
-            Some(known) if raw_is_there && known.names(&raw) => known.incarnation,
+            Some(known) if raw_id.is_empty() => (known.incarnation, known.raw_id),
+            Some(known) => (known.incarnation, raw_id),
             // 53 bits, so that the number survives a program that reads JSON numbers as doubles.
-            _ => (RandomState::new().hash_one(std::process::id()) & 0x1f_ffff_ffff_ffff).max(1),
+            None => ((RandomState::new().hash_one(std::process::id()) & 0x1f_ffff_ffff_ffff).max(1), raw_id),
         };
         let topic = layout.name(id, Topic::Checkpoints);
         let (monitor, partitions) = (id.to_string(), layout.partitions);
-        let mark = Mark { format: FORMAT, monitor, partitions, incarnation, raw };
+        let mark = Mark { format: FORMAT, monitor, partitions, incarnation, raw, raw_id };
         let bytes = serde_json::to_vec(&mark)
             .map_err(|error| Error::Worker(format!("the mark cannot be written: {error}")))?;
         transactions.begin()?;
         transactions.send(&topic, Some(0), Some(MARK), Some(&bytes))?;
         transactions.commit_alone()?;
         Ok(())
+    }
+
+    /// The id of the raw topic that is there; empty when the cluster tells none. Doubtful is one that contradicts the mark,
+    /// and that of the topic which was there before when the mark has none yet.
+    fn raw_id(&self, raw: &str, known: Option<&Mark>) -> Result<String> {
+        let known = known.filter(|known| known.names(raw) && !known.raw_id.is_empty());
+        let doubtful = |told: &str| known.map_or(told == self.before, |known| told != known.raw_id);
+        Ok(life::id_of(self.asker, raw, doubtful)?.unwrap_or_default())
     }
 }
 
@@ -201,6 +221,21 @@ fn known_mark(
         }
     }
     Ok(None)
+}
+
+/// The raw topic, if it has the name of the one that the mark is of, and is another one.
+fn made_anew(
+    asker: &Asker,
+    id: &MonitorId,
+    layout: &Layout,
+    known: Option<&Mark>,
+    existing: &[Option<Shape>],
+) -> Result<Option<String>> {
+    let raw = layout.name(id, Topic::Raw);
+    let Some(mark) = known.filter(|mark| mark.names(&raw) && existing[Topic::Raw as usize].is_some()) else {
+        return Ok(None);
+    };
+    Ok(life::another(asker, &raw, &mark.raw_id)?.map(|_| raw))
 }
 
 /// Refuses to make a topic anew that is gone while what it was made from is still there: of an empty state every change

@@ -7,6 +7,7 @@ use rdkafka::Offset;
 
 use super::client::Fetch;
 use super::collect::Wait;
+use super::life::Watch;
 use super::log::Shared;
 use super::membership::{Change, Membership};
 use super::native::Messages;
@@ -97,7 +98,7 @@ impl<S: Sink> Feeding<'_, S> {
         };
         let (mut most, mut quiet) = (options.batch_records, Instant::now());
         let (mut messages, mut held) = (Messages::default(), BTreeMap::new());
-        let mut stall = Stall::default();
+        let (mut stall, mut watch) = (Stall::default(), Watch::new());
         while !stop.is_stopped() {
             let owned: Vec<u32> = self.parts.keys().copied().collect();
             match membership.collect(&mut messages, most, wait(patience(&held, linger)), owned) {
@@ -114,6 +115,7 @@ impl<S: Sink> Feeding<'_, S> {
             for change in membership.changes() {
                 self.rebalance(membership, &mut held, change)?;
             }
+            watch.look(self.log)?;
             if membership.is_settled() && !std::mem::replace(&mut self.settled, true) {
                 self.sink.settled();
             }
@@ -191,6 +193,9 @@ impl<S: Sink> Feeding<'_, S> {
                 }
             }
             Change::Gained(partitions) => {
+                if !partitions.is_empty() {
+                    self.log.check_life()?;
+                }
                 let mut from = Vec::with_capacity(partitions.len());
                 for partition in partitions {
                     let next = match self.sink.position(partition)? {
