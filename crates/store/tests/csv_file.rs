@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use common::{LIFE, START, price, rows};
 use pricemonitor_model::{AsWritten, Incarnation, Observation, Slot, Time};
-use pricemonitor_store::Error;
 use pricemonitor_store::csv::{CsvSink, Look, Standing, look};
+use pricemonitor_store::{Error, Written};
 
 const HEADER: &str = "received_timestamp,price,startDate,endDate,source\n";
 
@@ -144,8 +144,10 @@ fn what_was_appended_is_passed_over_and_partitions_stand_for_themselves() {
     let history = history();
     let mut sink = CsvSink::open(&path, "x").unwrap();
     sink.append(LIFE, 0, &rows(&history[..4], 0), 4).unwrap();
-    sink.append(LIFE, 0, &rows(&history[..4], 0), 4).unwrap();
-    sink.append(LIFE, 0, &rows(&history[2..6], 2), 6).unwrap();
+    let again = sink.append(LIFE, 0, &rows(&history[..4], 0), 4).unwrap();
+    assert_eq!(again, Written { rows: 0, duplicates: 4 });
+    let more = sink.append(LIFE, 0, &rows(&history[2..6], 2), 6).unwrap();
+    assert_eq!(more, Written { rows: 2, duplicates: 2 });
     sink.append(LIFE, 1, &rows(&history[..1], 0), 1).unwrap();
     // Ticks alone.
     sink.append(LIFE, 1, &[], 9).unwrap();

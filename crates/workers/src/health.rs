@@ -21,7 +21,8 @@ pub struct Part {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    Starting,
+    /// With how far it is, if it tells.
+    Starting(String),
     Well,
     Ill(String),
     /// Wanted so (a channel without its secret), shown but no failure.
@@ -47,13 +48,21 @@ impl Health {
 
     /// Takes part `part` in; not ready until it reports.
     pub fn expect(&self, part: &Part) {
-        self.set(part, State::Starting);
+        self.set(part, State::Starting(String::new()));
     }
 
     /// Every worker of every monitor has been taken in; before that the process is not ready, however
     /// well the first ones are.
     pub fn all_expected(&self) {
         self.1.store(true, Ordering::Release);
+    }
+
+    /// How far `part` is, as long as it has not reported yet.
+    pub fn starting(&self, part: &Part, how_far: impl Into<String>) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(State::Starting(told)) = parts.get_mut(part) {
+            *told = how_far.into();
+        }
     }
 
     /// `part` works. Tells whether that is news.
@@ -87,7 +96,8 @@ impl Health {
         let to_come = some_to_come.then(|| "starting: not every worker is there yet".to_owned());
         let workers =
             parts.iter().filter(|(part, _)| part.kind == "worker").filter_map(|(part, state)| match state {
-                State::Starting => Some(format!("{}: starting", part.whole())),
+                State::Starting(how_far) if how_far.is_empty() => Some(format!("{}: starting", part.whole())),
+                State::Starting(how_far) => Some(format!("{}: starting, {how_far}", part.whole())),
                 State::Ill(why) => Some(format!("{}: {why}", part.whole())),
                 State::Well | State::Off(_) => None,
             });
@@ -109,7 +119,7 @@ impl Health {
         let notice = |(part, state): (&Part, &State)| match state {
             State::Ill(why) => Some(Notice { part: part.clone(), failing: true, text: why.clone() }),
             State::Off(why) => Some(Notice { part: part.clone(), failing: false, text: why.clone() }),
-            State::Starting | State::Well => None,
+            State::Starting(_) | State::Well => None,
         };
         parts.iter().filter_map(notice).collect()
     }
@@ -171,7 +181,10 @@ mod tests {
         health.expect(&other);
         health.all_expected();
         assert_eq!(reason(&health), "default.b processor: starting");
+        health.starting(&other, "3 % of partition 1 is restored");
+        assert_eq!(reason(&health), "default.b processor: starting, 3 % of partition 1 is restored");
         health.well(&other);
+        health.starting(&other, "what is gained later keeps nobody from being ready");
         assert_eq!(health.ready(), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! What a sender does when its process dies, its data is damaged or its clock was wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -80,6 +81,15 @@ impl Bench {
         Bench { folder, database, health: Health::new(), metrics }
     }
 
+    /// One more alert comes into the outbox.
+    async fn add(&self, id: &str) {
+        let monitor = MonitorId::new(None, "m");
+        let mut claim = self.database.claim(&monitor, "alerts", 0).await.unwrap();
+        let alert = Alert { id: AlertId::stored(id), ..sample_alert(&monitor, now()) };
+        let one = [(alert, vec!["hook".to_owned()])];
+        self.database.accept_alerts(&mut claim, Incarnation(1), 0, &one, 99, now()).await.unwrap();
+    }
+
     fn damage(&self, sql: &str) {
         let file = rusqlite::Connection::open(self.folder.path().join("prices.sqlite")).unwrap();
         file.execute(sql, []).unwrap();
@@ -90,6 +100,10 @@ impl Bench {
     }
 
     fn start_with(&self, channel: Box<dyn Channel>) -> JoinHandle<()> {
+        self.start_by(now, channel)
+    }
+
+    fn start_by(&self, clock: fn() -> Time, channel: Box<dyn Channel>) -> JoinHandle<()> {
         let sender = Sender {
             monitor: MonitorId::new(None, "m"),
             instance: "one".to_owned(),
@@ -98,6 +112,7 @@ impl Bench {
             database: self.database.clone(),
             health: self.health.clone(),
             metrics: self.metrics.clone(),
+            clock,
         };
         tokio::spawn(sender.run(Wake::default(), CancellationToken::new()))
     }
@@ -126,6 +141,27 @@ async fn what_another_sender_has_told_meanwhile_is_not_told_again() {
     let sending = bench.start(&hook);
     until("all is told", async || bench.deliveries().await.iter().all(|one| one.state == "ok")).await;
     assert_eq!(*hook.messages.lock().unwrap(), [vec!["0", "1"], vec!["4"]]);
+    sending.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_leaps_ahead_makes_no_alert_too_old() {
+    static AHEAD: AtomicI64 = AtomicI64::new(0);
+    let bench = Bench::new(1).await;
+    let hook = Hook::default();
+    let sending = bench.start_by(|| now().plus(AHEAD.load(Ordering::Relaxed)), Box::new(hook.clone()));
+    until("the first one is told", async || bench.deliveries().await[0].state == "ok").await;
+    // Twice as long as an alert may wait.
+    AHEAD.store(7_200_000, Ordering::Relaxed);
+    bench.add("1").await;
+    let doubts = || bench.health.notices().iter().any(|notice| notice.text.contains("the clock leapt ahead"));
+    until("the clock is doubted", async || doubts()).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(bench.deliveries().await[1].state, "pending");
+    AHEAD.store(0, Ordering::Relaxed);
+    until("the second one is told", async || bench.deliveries().await[1].state == "ok").await;
+    assert_eq!(*hook.messages.lock().unwrap(), [["0"], ["1"]]);
+    assert!(!doubts());
     sending.abort();
 }
 

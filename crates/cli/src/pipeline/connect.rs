@@ -8,7 +8,7 @@ use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options};
 use pricemonitor_eventlog::{Layout, Log, Stop};
 use pricemonitor_store::{Database, Error, postgres};
 use pricemonitor_workers::health::Part;
-use pricemonitor_workers::{Health, now};
+use pricemonitor_workers::{Health, Observing, now};
 use tokio::runtime::Handle;
 
 use super::Shared;
@@ -84,11 +84,13 @@ pub(crate) fn kafka(
     monitor: &Monitor,
     shared: &Shared,
 ) -> Result<Option<Log>> {
-    let part = Part::worker(monitor.id.as_str(), "kafka");
+    let id = monitor.id.as_str();
+    let part = Part::worker(id, "kafka");
+    let observer = Arc::new(Observing::new(id, shared.metrics.monitor(id), shared.health.clone()));
     waiting.until(&part, || {
         let options = Options {
             config_epoch: monitor.generation,
-            observer: Arc::new(shared.metrics.monitor(monitor.id.as_str())),
+            observer: observer.clone(),
             skip_deleted: shared.skip_deleted,
             ..Options::default()
         };

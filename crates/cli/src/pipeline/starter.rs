@@ -183,6 +183,7 @@ impl Starter {
                 database: database.clone(),
                 health: self.shared.health.clone(),
                 metrics: self.metrics.clone(),
+                clock: pricemonitor_workers::now,
             };
             let cancel = CancellationToken::new();
             let task = self.shared.runtime.spawn(sender.run(wake.clone(), cancel.clone()));

@@ -16,6 +16,8 @@ use std::ffi::{CStr, CString};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::bindings as rd;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
@@ -125,15 +127,9 @@ fn well(code: RDKafkaRespErr) -> KafkaResult<()> {
     }
 }
 
-/// An id as Kafka's own tools show it: base64 for addresses, without the filling at its end.
+/// An id as Kafka's own tools show it.
 fn spelled(id: u128) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // 22 letters of six bits have four more than an id, at its end.
-    let letter = |place: u32| {
-        let bits = if place < 21 { id >> (122 - 6 * place) } else { id << 4 };
-        char::from(LETTERS[(bits & 63) as usize])
-    };
-    (0..22).map(letter).collect()
+    URL_SAFE_NO_PAD.encode(id.to_be_bytes())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use pricemonitor_model::Incarnation;
 
-use crate::claim::HistoryRow;
+use crate::claim::{HistoryRow, Written};
 use crate::error::{Error, Result};
 use line::HEADER;
 use lock::Lock;
@@ -70,8 +70,8 @@ impl CsvSink {
         Some((Incarnation(at.incarnation), at.next_offset))
     }
 
-    /// Appends a batch's lines and stores the position behind them. Rows before the position are
-    /// passed over.
+    /// Appends a batch's lines and stores the position behind them. Rows before the position are passed over and counted
+    /// as duplicates.
     ///
     /// # Errors
     /// [`Error::Incarnation`] when the batch is of another life of the topic. After any other error the
@@ -82,7 +82,7 @@ impl CsvSink {
         partition: u32,
         rows: &[HistoryRow<'_>],
         next_offset: u64,
-    ) -> Result<()> {
+    ) -> Result<Written> {
         if self.unsure {
             (self.file, self.state, self.tail) = ready(&self.path)?;
             self.unsure = false;
@@ -99,10 +99,12 @@ impl CsvSink {
             )));
         }
         let next = known.map_or(0, |(_, next)| next);
+        let duplicates = rows.iter().take_while(|row| row.offset < next).count();
+        let fresh = &rows[duplicates..];
+        let written = Written { rows: fresh.len() as u64, duplicates: duplicates as u64 };
         if next_offset <= next {
-            return Ok(());
+            return Ok(written);
         }
-        let fresh = &rows[rows.iter().take_while(|row| row.offset < next).count()..];
         let lines = line::write(fresh, &self.source)?;
         self.unsure = true;
         self.grow(&lines)?;
@@ -116,7 +118,7 @@ impl CsvSink {
         state.checksum = sidecar::checksum(&tail);
         state.write(&self.path)?;
         (self.state, self.tail, self.unsure) = (state, tail, false);
-        Ok(())
+        Ok(written)
     }
 
     fn grow(&mut self, lines: &[u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::course::{Course, OWNED};
 use super::wake::Wake;
-use crate::clock::{self, Leaps, now};
+use crate::clock::{self, Leaps};
 use crate::health::{Health, Part};
 use crate::metrics::MonitorMetrics;
 
@@ -43,6 +43,8 @@ pub struct Sender {
     pub health: Health,
     /// Counted into.
     pub metrics: MonitorMetrics,
+    /// Tells the time: [`now`](crate::now), but for tests.
+    pub clock: fn() -> Time,
 }
 
 /// What is sent at once.
@@ -83,7 +85,7 @@ impl Sender {
         let mut course = Course::default();
         let mut leaps = Leaps::new(LEAP, None);
         while !cancel.is_cancelled() {
-            if let Err(leap) = leaps.judge(now(), Instant::now()) {
+            if let Err(leap) = leaps.judge((self.clock)(), Instant::now()) {
                 self.doubt(&part, leap);
                 course.trouble = true;
                 if cancelled_within(&cancel, LOOK).await {
@@ -162,7 +164,7 @@ impl Sender {
         part: &Part,
         cancel: &CancellationToken,
     ) -> Result<Next, pricemonitor_store::Error> {
-        let (name, at) = (self.channel.name(), now());
+        let (name, at) = (self.channel.name(), (self.clock)());
         let Some(asked) = self.owned(course, at).await? else { return Ok(Next::Wait) };
         let due = self.database.due(&self.monitor, name, at, TAKEN).await?;
         self.put_aside_unreadable(due.unreadable).await?;
@@ -192,8 +194,8 @@ impl Sender {
                 course.owned = None;
                 return Ok(Next::Again);
             }
-            let sent = self.channel.send(&message.alerts, now()).await;
-            let pace = course.pacer.after(&sent, message.attempts, now(), rand::random());
+            let sent = self.channel.send(&message.alerts, (self.clock)()).await;
+            let pace = course.pacer.after(&sent, message.attempts, (self.clock)(), rand::random());
             let following =
                 if self.goes_on(&turn, &sent, &pace) { self.next_message(&mut left) } else { None };
             let next =
@@ -226,7 +228,7 @@ impl Sender {
     /// Whether the next message of a turn may follow at once.
     fn goes_on(&self, turn: &Turn<'_>, sent: &Sent, pace: &Pace) -> bool {
         matches!(sent.outcome, Outcome::Delivered { .. })
-            && pace.at <= now()
+            && pace.at <= (self.clock)()
             && turn.began.elapsed() <= TURN
             && !turn.cancel.is_cancelled()
     }
@@ -309,7 +311,7 @@ impl Sender {
         following: Option<&Message>,
         part: &Part,
     ) -> Result<Next, pricemonitor_store::Error> {
-        let (name, at) = (self.channel.name(), now());
+        let (name, at) = (self.channel.name(), (self.clock)());
         let Message { ids, attempts, .. } = message;
         match &sent.outcome {
             Outcome::Delivered { message_id } => {
@@ -371,7 +373,7 @@ impl Sender {
         reason: &str,
     ) -> Result<(), pricemonitor_store::Error> {
         let name = self.channel.name();
-        self.database.finish(&self.monitor, name, ids, end, reason, now()).await?;
+        self.database.finish(&self.monitor, name, ids, end, reason, (self.clock)()).await?;
         self.count(end.as_str(), ids.len());
         Ok(())
     }

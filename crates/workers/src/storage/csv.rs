@@ -68,15 +68,17 @@ impl Sink for CsvFile {
         let file = owned(&mut self.file, batch.partition)?;
         let rows: Vec<HistoryRow<'_>> = kept.iter().map(Row::history).collect();
         let timer = self.metrics.write_seconds("csv").start_timer();
-        file.append(batch.incarnation, batch.partition, &rows, batch.next_offset()).map_err(failed)?;
+        let written =
+            file.append(batch.incarnation, batch.partition, &rows, batch.next_offset()).map_err(failed)?;
         timer.observe_duration();
-        self.metrics.rows("csv").inc_by(rows.len() as u64);
+        self.metrics.rows("csv").inc_by(written.rows);
+        self.metrics.duplicates("csv").inc_by(written.duplicates);
         Ok(())
     }
 
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
         let file = owned(&mut self.file, partition)?;
-        file.append(position.incarnation, partition, &[], position.next_offset).map_err(failed)
+        file.append(position.incarnation, partition, &[], position.next_offset).map(drop).map_err(failed)
     }
 
     fn revoked(&mut self, partition: u32) {
