@@ -32,6 +32,12 @@ pub(super) struct Meta {
     pub(super) writer: String,
 }
 
+/// What every format has.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
 impl Meta {
     /// The record's value.
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
@@ -45,18 +51,19 @@ impl Meta {
     /// [`Error::Superseded`] for the format of a later program or a higher epoch than `config_epoch` (unless that is 0),
     /// [`Error::Storage`] for what is no mark.
     pub(super) fn decode(topic: &str, partition: u32, config_epoch: u64, bytes: &[u8]) -> Result<Meta> {
-        let meta: Meta = serde_json::from_slice(bytes).map_err(|error| {
+        let unreadable = |error| {
             Error::Storage(format!(
                 "partition {partition} of `{topic}` has a mark that cannot be read: {error}"
             ))
-        })?;
-        if meta.format > FORMAT {
+        };
+        let Head { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if format > FORMAT {
             return Err(Error::Superseded(format!(
-                "partition {partition} of `{topic}` has format {}, this program knows up to {FORMAT}: a newer processor \
-                 has taken over, upgrade this one",
-                meta.format
+                "partition {partition} of `{topic}` has format {format}, this program knows up to {FORMAT}: a newer \
+                 processor has taken over, upgrade this one"
             )));
         }
+        let meta: Meta = serde_json::from_slice(bytes).map_err(unreadable)?;
         if config_epoch != 0 && meta.config_epoch > config_epoch {
             return Err(Error::Superseded(format!(
                 "partition {partition} of `{topic}` was folded by generation {} of the manifest, this process has \
@@ -94,7 +101,15 @@ mod tests {
         let newer = Meta { format: FORMAT + 1, ..meta };
         let error = Meta::decode("t", 3, 0, &newer.encode().unwrap()).unwrap_err();
         assert!(matches!(&error, Error::Superseded(text) if text.contains("partition 3 of `t`")), "{error}");
-        assert!(matches!(Meta::decode("t", 0, 0, b"{"), Err(Error::Storage(_))));
+        // Whatever else a later format says, and whatever it does not.
+        let another = Meta::decode("t", 3, 0, br#"{"format":9,"nextOffset":"seven"}"#);
+        assert!(matches!(&another, Err(Error::Superseded(text)) if text.contains("format 9")), "{another:?}");
+        for no_mark in ["{", "{}", r#"{"format":1}"#] {
+            assert!(
+                matches!(Meta::decode("t", 0, 0, no_mark.as_bytes()), Err(Error::Storage(_))),
+                "{no_mark}"
+            );
+        }
     }
 
     #[test]
