@@ -218,7 +218,13 @@ pub trait Sink: Send {
     /// stops the worker.
     fn write(&mut self, batch: &Batch<'_>) -> Result<()>;
 
-    /// Before `position` there is no record that [`Sink::write`] was not given: stores it. Called at rest alone, where
+    /// The batches of several partitions that came together (at least one batch, and one of each), each as by
+    /// [`Sink::write`]: one answer for each, in their order, and what keeps one from being written does not keep the others.
+    fn write_all(&mut self, batches: &[Batch<'_>]) -> Vec<Result<()>> {
+        batches.iter().map(|batch| self.write(batch)).collect()
+    }
+
+    /// Before `position` there is no record that the sink was not given: stores it. Called at rest alone, where
     /// marks of transactions follow the last record. Who stores nothing looks, once retention has deleted those marks
     /// too, like one that missed records.
     ///

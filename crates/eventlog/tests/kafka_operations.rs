@@ -439,7 +439,7 @@ fn a_partition_that_its_sink_cannot_take_waits_and_the_others_go_on() {
         })),
         ..Notes::default()
     };
-    let seen = notes.seen.clone();
+    let (seen, together) = (notes.seen.clone(), notes.together.clone());
     let by_partition = || {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         seen.lock().unwrap().iter().for_each(|seen| *counts.entry(seen.partition).or_default() += 1);
@@ -460,6 +460,7 @@ fn a_partition_that_its_sink_cannot_take_waits_and_the_others_go_on() {
         refuse.store(false, Ordering::SeqCst);
         until("the last one has all", || by_partition().get(&1) == Some(&40));
         until("nothing is wrong any more", || log.status().unavailable.is_none());
+        assert!(*together.lock().unwrap() > 1, "what came of several partitions came together");
         put(&mut door, 40);
         until("it reads on", || by_partition() == (0..PARTITIONS).map(|partition| (partition, 41)).collect());
         stop.stop();

@@ -1,6 +1,6 @@
 //! Who writes what, and how far it is.
 
-use pricemonitor_model::{Incarnation, Observation, Time};
+use pricemonitor_model::{Alert, Incarnation, Observation, Time};
 
 use crate::error::{Error, Result};
 
@@ -107,6 +107,33 @@ pub struct HistoryRow<'a> {
     pub log_time: Time,
     /// The observation.
     pub observation: &'a Observation<'a>,
+}
+
+/// What came of one partition of the alerts, on its way into the outbox. Of one position there may be one in a call.
+#[derive(Debug)]
+pub struct Accepting<'a> {
+    /// The partition's position.
+    pub claim: &'a mut Claim,
+    /// Life of the topic.
+    pub incarnation: Incarnation,
+    /// Partition.
+    pub partition: u32,
+    /// The alerts, each with the channels that must tell it; none is fine.
+    pub alerts: &'a [(Alert<'static>, Vec<String>)],
+    /// Where the partition goes on behind them.
+    pub next_offset: u64,
+}
+
+impl Accepting<'_> {
+    /// Where the position is to stand: it does not go back when alerts come again.
+    pub(crate) fn target(&self) -> u64 {
+        self.claim.position.map_or(self.next_offset, |(_, known)| known.max(self.next_offset))
+    }
+
+    /// Whether the position stands behind the alerts already.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.claim.position.is_some_and(|(_, known)| self.next_offset <= known)
+    }
 }
 
 /// What a write did.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// An error of the store. The text is for people and holds no secrets.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Another process owns the partition now, or the position moved on without this one: nothing
     /// was written, and this owner must write no more.

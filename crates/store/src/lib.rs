@@ -2,7 +2,7 @@
 //! dashboard asks.
 //!
 //! Every write stores the position in the log together with its effect, in one transaction, so each raw
-//! record has its effect exactly once ([`Database::write_history`], [`Database::accept_alerts`],
+//! record has its effect exactly once ([`Database::write_history`], [`Database::accept_all`],
 //! [`csv::CsvSink`]). [`Database`] is one door to two engines: SQLite for one process, PostgreSQL for any number;
 //! one suite of promises (`tests/suite`) holds for both.
 
@@ -19,7 +19,7 @@ pub mod query;
 mod sqlite;
 mod writer;
 
-pub use claim::{Claim, HistoryRow, Maintained, MonitorKey, Removed, Written};
+pub use claim::{Accepting, Claim, HistoryRow, Maintained, MonitorKey, Removed, Written};
 pub use database::{Database, Position};
 pub use error::{Error, Result};
 pub use outbox::{DeliveryEnd, Due, Pending, PendingCount, Unreadable};

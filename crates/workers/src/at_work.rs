@@ -75,6 +75,10 @@ impl<S: Sink> Sink for Saying<S> {
         self.inner.write(batch)
     }
 
+    fn write_all(&mut self, batches: &[Batch<'_>]) -> Vec<Result<()>> {
+        self.inner.write_all(batches)
+    }
+
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
         self.inner.advance(partition, position)
     }

@@ -1,6 +1,7 @@
 //! The loop around a sink.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
@@ -229,12 +230,7 @@ impl<S: Sink> Feeding<'_, S> {
         }
         // Of a partition that is paused something may still have been under way; it comes again.
         parts.retain(|part| !held.contains_key(&part.partition));
-        let mut refused = Vec::new();
-        for part in &parts {
-            if let Some(why) = self.take(membership, part)? {
-                refused.push((part.partition, why));
-            }
-        }
+        let refused = self.take_all(membership, &parts)?;
         drop(parts);
         for (partition, why) in refused {
             tracing::warn!(monitor = %self.log.id, group = membership.group, partition, "tried again soon: {why}");
@@ -276,16 +272,47 @@ impl<S: Sink> Feeding<'_, S> {
 
     /// Offers what came of a partition to the sink. Why it cannot take it yet, if so.
     fn take(&mut self, membership: &Membership, part: &Part<'_>) -> Result<Option<String>> {
-        if part.stops {
-            membership.pause(&[part.partition])?;
+        let refused = self.take_all(membership, slice::from_ref(part))?;
+        Ok(refused.into_iter().next().map(|(_, why)| why))
+    }
+
+    /// Offers what came of several partitions to the sink, all at once. Those of which it cannot take it yet, and why.
+    fn take_all(&mut self, membership: &Membership, parts: &[Part<'_>]) -> Result<Vec<(u32, String)>> {
+        for part in parts {
+            if part.stops {
+                membership.pause(&[part.partition])?;
+            }
+            if part.records.is_empty() {
+                self.parts.insert(part.partition, part.end);
+            }
         }
-        if part.records.is_empty() {
-            self.parts.insert(part.partition, part.end);
-            return Ok(None);
+        let parts: Vec<&Part<'_>> = parts.iter().filter(|part| !part.records.is_empty()).collect();
+        if parts.is_empty() {
+            return Ok(Vec::new());
         }
-        let Part { partition, records, end, .. } = part;
-        let batch = Batch { incarnation: self.log.incarnation, partition: *partition, records };
-        match self.sink.write(&batch) {
+        let batches: Vec<Batch<'_>> = parts.iter().map(|part| self.batch(part)).collect();
+        let answers = self.sink.write_all(&batches);
+        if answers.len() != batches.len() {
+            let (answers, batches) = (answers.len(), batches.len());
+            return Err(Error::Worker(format!("the sink gave {answers} answers to {batches} batches")));
+        }
+        let mut refused = Vec::new();
+        for (part, answer) in parts.into_iter().zip(answers) {
+            if let Some(why) = self.answered(membership, part, answer)? {
+                refused.push((part.partition, why));
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Goes on as the sink answered to what came of a partition. Why it cannot take it yet, if so.
+    fn answered(
+        &mut self,
+        membership: &Membership,
+        part: &Part<'_>,
+        answer: Result<()>,
+    ) -> Result<Option<String>> {
+        match answer {
             Ok(()) => {}
             Err(Error::Retry(why)) => return Ok(Some(why)),
             Err(Error::TooNew { offset, why }) => {
@@ -293,11 +320,17 @@ impl<S: Sink> Feeding<'_, S> {
             }
             Err(error) => return Err(error),
         }
-        self.log.options.observer.written(self.reader, records.len());
-        self.parts.insert(*partition, *end);
-        self.stored.insert(*partition, batch.next_offset());
-        self.untold.add(*partition, batch.next_offset());
+        let next = self.batch(part).next_offset();
+        self.log.options.observer.written(self.reader, part.records.len());
+        self.parts.insert(part.partition, part.end);
+        self.stored.insert(part.partition, next);
+        self.untold.add(part.partition, next);
         Ok(None)
+    }
+
+    fn batch<'p>(&self, part: &'p Part<'_>) -> Batch<'p> {
+        let Part { partition, records, .. } = part;
+        Batch { incarnation: self.log.incarnation, partition: *partition, records }
     }
 
     /// Has a partition stop in front of a record that the sink is too old for; the sink gets what lies before.

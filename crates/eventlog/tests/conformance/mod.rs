@@ -69,6 +69,7 @@ macro_rules! conformance {
             a_position_beyond_the_end_is_refused,
             a_position_of_another_life_is_refused,
             a_batch_that_may_be_retried_comes_again_unchanged,
+            when_one_of_several_partitions_is_retried_nothing_is_lost_or_doubled,
             an_error_of_the_sink_stops_it,
             lag_counts_what_is_still_to_be_read,
             a_quiet_sink_may_keep_house,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pricemonitor_eventlog::{Error, EventLog, Position, Stop, Topic};
+use pricemonitor_eventlog::{Error, EventLog, Position, Stop, Topic, Write};
 use pricemonitor_model::Incarnation;
 
 use super::workers::{Counter, Notes, all, fold_all, seen, sink_until, values};
@@ -115,6 +115,43 @@ pub fn a_batch_that_may_be_retried_comes_again_unchanged(bed: &impl Bed) {
     assert_eq!(tries[0], tries[1]);
     assert_eq!(tries[1], tries[2]);
     assert_eq!(values(&got.lock().unwrap(), "a"), ["1", "2", "3"]);
+}
+
+pub fn when_one_of_several_partitions_is_retried_nothing_is_lost_or_doubled(bed: &impl Bed) {
+    let log = bed.fresh(2);
+    let mut door = producer(&log);
+    let to = |partition: u32, value: &str| Write { partition: Some(partition), ..record("k", value) };
+    append(&mut door, &[to(0, "1"), to(1, "1"), to(0, "2"), to(1, "2")]);
+    let mut refusals = 3;
+    let mut notes = Notes {
+        hook: Some(Box::new(move |batch| {
+            if batch.partition != 0 || refusals == 0 {
+                return Ok(());
+            }
+            refusals -= 1;
+            Err(Error::Retry("busy".to_owned()))
+        })),
+        ..Notes::default()
+    };
+    let got = notes.seen.clone();
+    let of = |partition: u32| {
+        let got = got.lock().unwrap();
+        got.iter()
+            .filter(|seen| seen.partition == partition)
+            .filter_map(|seen| seen.value.clone())
+            .collect::<Vec<String>>()
+    };
+    let mut more = true;
+    sink_until(&log, &member("sink", "one"), Topic::Raw, &mut notes, "all is written", || {
+        if std::mem::take(&mut more) {
+            append(&mut door, &[to(0, "3"), to(1, "3")]);
+        }
+        of(0).len() + of(1).len() >= 6
+    })
+    .unwrap();
+    for partition in 0..2 {
+        assert_eq!(of(partition), ["1", "2", "3"], "partition {partition}");
+    }
 }
 
 pub fn an_error_of_the_sink_stops_it(bed: &impl Bed) {

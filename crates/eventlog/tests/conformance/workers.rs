@@ -211,6 +211,8 @@ pub struct Notes {
     pub positions: BTreeMap<u32, Position>,
     pub hook: Option<Hook>,
     pub incarnation: Arc<Mutex<Option<Incarnation>>>,
+    /// Most batches that came together.
+    pub together: Arc<Mutex<usize>>,
     pub idled: Arc<Mutex<usize>>,
     pub revoked: Arc<Mutex<Vec<u32>>>,
 }
@@ -230,6 +232,12 @@ impl Sink for Notes {
         let next = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
         self.positions.insert(batch.partition, next);
         Ok(())
+    }
+
+    fn write_all(&mut self, batches: &[Batch<'_>]) -> Vec<Result<()>> {
+        let most = batches.len().max(*self.together.lock().unwrap());
+        *self.together.lock().unwrap() = most;
+        batches.iter().map(|batch| self.write(batch)).collect()
     }
 
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {

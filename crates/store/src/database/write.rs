@@ -1,5 +1,6 @@
 //! What the sinks write: rows and alerts, each with the position behind it.
 
+use std::collections::BTreeMap;
 use std::iter;
 
 use ahash::HashSet;
@@ -7,7 +8,7 @@ use pricemonitor_model::{Alert, Incarnation, Time};
 
 use super::{Database, Engine};
 use crate::batch::in_order;
-use crate::claim::{Claim, HistoryRow, Written};
+use crate::claim::{Accepting, Claim, HistoryRow, Written};
 use crate::error::Result;
 use crate::postgres;
 use crate::writer::HistoryWriter;
@@ -55,12 +56,10 @@ impl Database {
         }
     }
 
-    /// Takes alerts into the outbox, each with the channels that must tell it (none is fine), and
-    /// stores the position with them. An alert whose id is known is passed over.
-    /// Returns how many were new; all of them, when the answer to an earlier attempt was lost.
+    /// Takes alerts of one partition into the outbox; see [`Database::accept_all`].
     ///
     /// # Errors
-    /// As for [`Database::write_history`].
+    /// As for [`Database::accept_all`].
     pub async fn accept_alerts(
         &self,
         claim: &mut Claim,
@@ -70,19 +69,57 @@ impl Database {
         next_offset: u64,
         now: Time,
     ) -> Result<u64> {
-        loop {
+        let one = Accepting { claim, incarnation, partition, alerts, next_offset };
+        self.accept_all(&mut [one], now).await.into_iter().sum()
+    }
+
+    /// Takes alerts of several partitions into the outbox, each with the channels that must tell it, and stores the
+    /// positions with them. An alert whose id is known is passed over, and one that several of them have is stored once.
+    /// Each partition has an answer of its own, in their order: how many of its alerts were new; all of them, when the
+    /// answer to an earlier attempt was lost. What keeps one from being written does not keep the others.
+    ///
+    /// # Errors
+    /// For each as for [`Database::write_history`].
+    pub async fn accept_all(&self, accepting: &mut [Accepting<'_>], now: Time) -> Vec<Result<u64>> {
+        let (mut open, mut answers) = (Vec::with_capacity(accepting.len()), BTreeMap::new());
+        for (place, one) in accepting.iter_mut().enumerate() {
             // Alerts carry their own identity, so replays need no look at offsets.
-            claim.before(incarnation, partition, iter::empty())?;
-            let next = claim.position.map_or(next_offset, |(_, next)| next.max(next_offset));
-            let new = on!(self, long, db => db.accept_alerts(claim, incarnation, alerts, next, now))?;
-            if let Some(new) = new {
-                return Ok(new);
-            }
-            // An earlier attempt did arrive, as a rule this whole batch.
-            if claim.position.is_some_and(|(_, reached)| next <= reached) {
-                let ids: HashSet<&str> = alerts.iter().map(|(alert, _)| alert.id.as_str()).collect();
-                return Ok(ids.len() as u64);
+            match one.claim.before(one.incarnation, one.partition, iter::empty()) {
+                Ok(_) => open.push((place, one)),
+                Err(error) => drop(answers.insert(place, Err(error))),
             }
         }
+        while !open.is_empty() {
+            let done = self.accept_once(&mut open, now).await;
+            let mut left = Vec::new();
+            for ((place, one), done) in open.into_iter().zip(done) {
+                match done {
+                    Ok(Some(new)) => drop(answers.insert(place, Ok(new))),
+                    // An earlier attempt did arrive, as a rule this whole batch.
+                    Ok(None) if one.is_reached() => drop(answers.insert(place, Ok(different(one.alerts)))),
+                    // Each such turn moves the position on, so they come to an end.
+                    Ok(None) => left.push((place, one)),
+                    Err(error) => drop(answers.insert(place, Err(error))),
+                }
+            }
+            open = left;
+        }
+        answers.into_values().collect()
     }
+
+    /// One attempt: for each, how many alerts are new, or `None` where its position had been moved before.
+    async fn accept_once(
+        &self,
+        open: &mut [(usize, &mut Accepting<'_>)],
+        now: Time,
+    ) -> Vec<Result<Option<u64>>> {
+        let mut all: Vec<_> = open.iter_mut().map(|(_, one)| &mut **one).collect();
+        let done = on!(self, long, db => db.accept_alerts(&mut all, now));
+        done.unwrap_or_else(|error| open.iter().map(|_| Err(error.clone())).collect())
+    }
+}
+
+/// How many alerts these are: the same id is the same alert.
+fn different(alerts: &[(Alert<'static>, Vec<String>)]) -> u64 {
+    alerts.iter().map(|(alert, _)| alert.id.as_str()).collect::<HashSet<&str>>().len() as u64
 }

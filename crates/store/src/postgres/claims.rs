@@ -1,5 +1,7 @@
 //! Positions, and who owns them.
 
+use std::collections::HashMap;
+
 use pricemonitor_model::{Incarnation, MonitorId, Time};
 use sqlx::{PgConnection, PgExecutor, Row as _};
 
@@ -17,6 +19,9 @@ pub(super) struct Standing {
     /// Deletions of series so far.
     pub(super) generation: i64,
 }
+
+/// Epoch and position of a row.
+pub(super) type Found = (i64, Option<(Incarnation, u64)>);
 
 impl Postgres {
     pub(crate) async fn claim(&self, monitor: &MonitorId, sink: &str, partition: u32) -> Result<Claim> {
@@ -82,23 +87,22 @@ pub(super) async fn advance(
         claim.furthest = claim.furthest.max(next_offset);
         return Ok(Some(Standing { closing: row.get::<Stamp, _>(0).0, generation: row.get(1) }));
     }
-    reread(connection, claim, incarnation).await?;
+    let found = reread(connection, &[claim.id]).await?;
+    claim.adopt(incarnation, found.get(&claim.id).copied())?;
     Ok(None)
 }
 
-/// Takes over the position that an earlier write under the claim has moved, whose answer was lost. Whoever found another
-/// one than the claim's has waited for a write that was still under way on the server, so this sees what came of it.
-pub(super) async fn reread(
-    connection: impl PgExecutor<'_>,
-    claim: &mut Claim,
-    incarnation: Incarnation,
-) -> Result<()> {
-    let found = sqlx::query("SELECT owner_epoch, incarnation, next_offset FROM sink_offsets WHERE id = $1")
-        .bind(claim.id)
-        .fetch_optional(connection)
-        .await
-        .map_err(|error| failure("cannot read the position", &error))?;
-    claim.adopt(incarnation, found.map(|row| (row.get(0), position(row.get(1), row.get(2)))))
+/// Epochs and positions as the database has them, by number, for [`Claim::adopt`]. Whoever found another one than the
+/// claim's has waited for a write that was still under way on the server, so this sees what came of it.
+pub(super) async fn reread(connection: impl PgExecutor<'_>, ids: &[i64]) -> Result<HashMap<i64, Found>> {
+    let rows = sqlx::query(
+        "SELECT id::bigint, owner_epoch, incarnation, next_offset FROM sink_offsets WHERE id = ANY ($1)",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await
+    .map_err(|error| failure("cannot read the position", &error))?;
+    Ok(rows.iter().map(|row| (row.get(0), (row.get(1), position(row.get(2), row.get(3))))).collect())
 }
 
 /// A position, as its columns tell it.

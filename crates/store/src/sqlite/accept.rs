@@ -1,12 +1,12 @@
 //! Alerts into the table and the outbox, each once.
 
-use pricemonitor_model::{Alert, Incarnation, Time};
+use pricemonitor_model::{Alert, Time};
 
 use super::claims::advance;
 use super::failure::failure;
 use super::many::{pieces, values};
 use super::{Sqlite, Tx};
-use crate::claim::Claim;
+use crate::claim::Accepting;
 use crate::error::{Error, Result};
 use crate::outbox::{kind, named};
 
@@ -21,23 +21,31 @@ const SIZES: [usize; 3] = [250, 25, 1];
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Sqlite {
-    /// How many alerts are new. `None`, and nothing was written: an earlier write under the claim has moved the
-    /// position, see [`advance`].
+    /// For each, how many alerts are new. `None`, and nothing of it was written: an earlier write under the claim has
+    /// moved the position, see [`advance`].
+    ///
+    /// One after the other: what was written stays, whatever becomes of the next one.
     pub(crate) async fn accept_alerts(
         &self,
-        claim: &mut Claim,
-        incarnation: Incarnation,
-        alerts: &[(Alert<'static>, Vec<String>)],
-        next_offset: u64,
+        accepting: &mut [&mut Accepting<'_>],
         now: Time,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Vec<Result<Option<u64>>>> {
+        let mut answers = Vec::with_capacity(accepting.len());
+        for one in accepting.iter_mut() {
+            answers.push(self.accept(one, now).await);
+        }
+        Ok(answers)
+    }
+
+    async fn accept(&self, one: &mut Accepting<'_>, now: Time) -> Result<Option<u64>> {
+        let (incarnation, next, rows) = (one.incarnation, one.target(), one.alerts.len() as u64);
         let mut tx = self.begin().await?;
-        if !advance(&mut tx, claim, incarnation, next_offset, alerts.len() as u64).await? {
+        if !advance(&mut tx, one.claim, incarnation, next, rows).await? {
             return Ok(None);
         }
-        let new = insert(&mut tx, alerts, now).await?;
+        let new = insert(&mut tx, one.alerts, now).await?;
         tx.commit().await.map_err(|error| failure("cannot commit alerts", &error))?;
-        claim.position = Some((incarnation, next_offset));
+        one.claim.position = Some((incarnation, next));
         Ok(Some(new))
     }
 }

@@ -4,6 +4,7 @@
 //! then tests of that engine.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod accepting;
 pub mod audit;
 pub mod common;
 pub mod history;
@@ -46,6 +47,11 @@ macro_rules! conformance {
             a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others,
             what_may_have_arrived_more_often_is_listed_so,
             processes_that_share_the_outbox_tell_each_alert_once);
+        $crate::conformance!(@ $bed, accepting:
+            alerts_of_several_partitions_are_accepted_together,
+            a_partition_that_is_somebody_elses_keeps_no_other_from_being_accepted,
+            a_partition_whose_acceptance_was_not_answered_is_accepted_once_beside_others,
+            an_alert_that_two_partitions_have_is_accepted_once);
         $crate::conformance!(@ $bed, questions:
             statistics_are_those_of_the_rows,
             a_distribution_counts_every_price,

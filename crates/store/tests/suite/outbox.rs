@@ -10,7 +10,7 @@ use pricemonitor_model::{
 use pricemonitor_store::query::{AlertRow, Filter};
 use pricemonitor_store::{Claim, Database, DeliveryEnd, Error, Pending};
 
-fn alert(n: u64) -> Alert<'static> {
+pub fn alert(n: u64) -> Alert<'static> {
     let series = SeriesKey { source: "s".into(), item: "i".into(), kind: PriceKind::Total };
     let coordinates = Coordinates { incarnation: LIFE, partition: 0, offset: n };
     Alert {
@@ -61,7 +61,7 @@ pub async fn accepted(db: &Database, count: u64) -> Vec<String> {
     ids
 }
 
-async fn due(db: &Database, channel: &str, now: Time) -> Vec<u64> {
+pub async fn due(db: &Database, channel: &str, now: Time) -> Vec<u64> {
     let due = db.due(&monitor("m"), channel, now, 100).await.unwrap().pending;
     due.into_iter().map(|pending| pending.alert.coordinates.offset).collect()
 }

@@ -1,10 +1,11 @@
 //! Alerts from the log into the outbox.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::slice;
 
 use pricemonitor_eventlog::{Batch, Error, Position, Result, Sink};
 use pricemonitor_model::{Alert, MonitorId, Transition, wire};
-use pricemonitor_store::{Claim, Database};
+use pricemonitor_store::{Accepting, Claim, Database};
 use tokio::runtime::Handle;
 
 use super::Wake;
@@ -45,20 +46,76 @@ impl Acceptor {
         Acceptor { monitor, routes, database, claims: HashMap::new(), wake, runtime, metrics }
     }
 
-    /// Alerts and where the partition goes on behind them, both or neither.
-    fn accept(
-        &mut self,
-        partition: u32,
-        alerts: &[(Alert<'static>, Vec<String>)],
-        reached: Position,
-    ) -> Result<u64> {
-        let Some(claim) = self.claims.get_mut(&partition) else {
-            return Err(Error::Worker(format!("partition {partition} was never claimed")));
-        };
-        let Position { incarnation, next_offset } = reached;
-        self.runtime
-            .block_on(self.database.accept_alerts(claim, incarnation, partition, alerts, next_offset, now()))
-            .map_err(failed)
+    /// Takes the alerts of several partitions, all in one call: of each its alerts and where it goes on behind them, both
+    /// or neither. Tells for each how many are new.
+    fn accept(&mut self, came: &[Came]) -> Vec<Result<u64>> {
+        let mut claims: HashMap<u32, &mut Claim> =
+            self.claims.iter_mut().map(|(partition, claim)| (*partition, claim)).collect();
+        let mut accepting = Vec::with_capacity(came.len());
+        for Came { partition, alerts, reached } in came {
+            let Some(claim) = claims.remove(partition) else {
+                let never = Error::Worker(format!("partition {partition} was never claimed"));
+                return came.iter().map(|_| Err(never.clone())).collect();
+            };
+            let Position { incarnation, next_offset } = *reached;
+            accepting.push(Accepting { claim, incarnation, partition: *partition, alerts, next_offset });
+        }
+        let accepted = self.runtime.block_on(self.database.accept_all(&mut accepting, now()));
+        accepted.into_iter().map(|new| new.map_err(failed)).collect()
+    }
+
+    /// Counts what was accepted, and has it told.
+    fn accepted(&self, came: &[Came], accepted: &[Result<u64>]) {
+        let (mut rows, mut duplicates) = (0_u64, 0_u64);
+        for (came, new) in came.iter().zip(accepted) {
+            let Ok(new) = new else { continue };
+            rows += new;
+            duplicates += (came.alerts.len() as u64).saturating_sub(*new);
+        }
+        self.metrics.rows("alerts").inc_by(rows);
+        self.metrics.duplicates("alerts").inc_by(duplicates);
+        if rows > 0 {
+            self.wake.wake();
+        }
+    }
+}
+
+/// What came of a partition.
+struct Came {
+    partition: u32,
+    /// Each with the channels that must tell it.
+    alerts: Vec<(Alert<'static>, Vec<String>)>,
+    /// Where the partition goes on behind them.
+    reached: Position,
+}
+
+impl Came {
+    /// The alerts of a batch.
+    fn of(routes: &[Route], batch: &Batch<'_>) -> Result<Came> {
+        let mut alerts = Vec::with_capacity(batch.records.len());
+        for record in batch.records {
+            let Some(value) = record.value else { continue };
+            match wire::read_alert(value) {
+                Ok(Some(alert)) => {
+                    let channels = routed(routes, &alert);
+                    alerts.push((alert.into_owned(), channels));
+                }
+                Ok(None) => {}
+                Err(newer @ wire::WireError::Newer(_)) => {
+                    return Err(Error::TooNew { offset: record.offset, why: newer.to_string() });
+                }
+                // Only the processor writes this topic; a stranger's record is said and passed over.
+                Err(error) => {
+                    tracing::warn!(
+                        partition = batch.partition,
+                        offset = record.offset,
+                        "not an alert: {error}"
+                    );
+                }
+            }
+        }
+        let reached = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
+        Ok(Came { partition: batch.partition, alerts, reached })
     }
 }
 
@@ -82,42 +139,35 @@ impl Sink for Acceptor {
     }
 
     fn write(&mut self, batch: &Batch<'_>) -> Result<()> {
-        let mut alerts = Vec::with_capacity(batch.records.len());
-        for record in batch.records {
-            let Some(value) = record.value else { continue };
-            match wire::read_alert(value) {
-                Ok(Some(alert)) => {
-                    let channels = routed(&self.routes, &alert);
-                    alerts.push((alert.into_owned(), channels));
+        self.write_all(slice::from_ref(batch)).into_iter().collect()
+    }
+
+    /// In one call of the database: each more would be one more answer to wait for, and another turn of the senders.
+    fn write_all(&mut self, batches: &[Batch<'_>]) -> Vec<Result<()>> {
+        let (mut places, mut came) = (Vec::new(), Vec::new());
+        let mut answers = BTreeMap::new();
+        for (place, batch) in batches.iter().enumerate() {
+            match Came::of(&self.routes, batch) {
+                Ok(one) => {
+                    places.push(place);
+                    came.push(one);
                 }
-                Ok(None) => {}
-                Err(newer @ wire::WireError::Newer(_)) => {
-                    return Err(Error::TooNew { offset: record.offset, why: newer.to_string() });
-                }
-                // Only the processor writes this topic; a stranger's record is said and passed over.
-                Err(error) => {
-                    tracing::warn!(
-                        partition = batch.partition,
-                        offset = record.offset,
-                        "not an alert: {error}"
-                    );
-                }
+                Err(error) => drop(answers.insert(place, Err(error))),
             }
         }
-        let timer = self.metrics.write_seconds("alerts").start_timer();
-        let reached = Position { incarnation: batch.incarnation, next_offset: batch.next_offset() };
-        let new = self.accept(batch.partition, &alerts, reached)?;
-        timer.observe_duration();
-        self.metrics.rows("alerts").inc_by(new);
-        self.metrics.duplicates("alerts").inc_by((alerts.len() as u64).saturating_sub(new));
-        if new > 0 {
-            self.wake.wake();
+        if !came.is_empty() {
+            let timer = self.metrics.write_seconds("alerts").start_timer();
+            let accepted = self.accept(&came);
+            timer.observe_duration();
+            self.accepted(&came, &accepted);
+            answers.extend(places.into_iter().zip(accepted.into_iter().map(|new| new.map(drop))));
         }
-        Ok(())
+        answers.into_values().collect()
     }
 
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
-        self.accept(partition, &[], position).map(drop)
+        let nothing = Came { partition, alerts: Vec::new(), reached: position };
+        self.accept(&[nothing]).into_iter().map(|new| new.map(drop)).collect()
     }
 
     fn revoked(&mut self, partition: u32) {
