@@ -1,5 +1,6 @@
 //! Asking the cluster, with an end to every wait and the reason when there is no answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pricemonitor_model::MonitorId;
@@ -30,6 +31,8 @@ pub(super) struct Asker {
     client: BaseConsumer<Ear>,
     /// Is told of committed records alone.
     settled: BaseConsumer<Ear>,
+    /// The cluster has answered once.
+    let_in: AtomicBool,
     pub(super) connection: Connection,
     pub(super) id: MonitorId,
 }
@@ -41,7 +44,8 @@ impl Asker {
             made.map_err(|error| explain("cannot make a client", &error))
         };
         let (client, settled) = (client(connection.asker())?, client(connection.settled_asker())?);
-        Ok(Asker { client, settled, connection: connection.clone(), id: id.clone() })
+        let let_in = AtomicBool::new(false);
+        Ok(Asker { client, settled, let_in, connection: connection.clone(), id: id.clone() })
     }
 
     /// What a topic is like; `None` when it does not exist.
@@ -147,22 +151,32 @@ impl Asker {
             let error = match answer {
                 Ok(answer) => {
                     client.context().clear();
+                    self.let_in.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            let told = match client.context().explain(doing, &error) {
-                Error::Refused(why) if why.contains(UNVERIFIED) => {
-                    Error::Refused(why.replace(UNVERIFIED, self.why_unverified()))
-                }
-                told => told,
-            };
+            let told = self.told(client, doing, &error);
             if !matches!(told, Error::Retry(_)) || Instant::now() > end {
                 return Err(told);
             }
             if !code(&error).is_some_and(lost) {
                 std::thread::sleep(Duration::from_millis(50));
             }
+        }
+    }
+
+    /// What it means that there is no answer.
+    fn told(&self, client: &BaseConsumer<Ear>, doing: &str, error: &KafkaError) -> Error {
+        match client.context().explain(doing, error) {
+            // Who was let in before is perhaps only not let in yet, by a broker that starts.
+            Error::Refused(why) if self.let_in.load(Ordering::Relaxed) && code(error).is_none_or(lost) => {
+                Error::Retry(why)
+            }
+            Error::Refused(why) if why.contains(UNVERIFIED) => {
+                Error::Refused(why.replace(UNVERIFIED, self.why_unverified()))
+            }
+            told => told,
         }
     }
 }

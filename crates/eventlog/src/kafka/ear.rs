@@ -42,11 +42,14 @@ impl Ear {
         }
         tracing::debug!("{error}: {reason}");
         let mut heard = self.heard();
-        if matches!(code(error), Some(Code::BrokerTransportFailure | Code::AllBrokersDown)) {
+        let broke = matches!(code(error), Some(Code::BrokerTransportFailure | Code::AllBrokersDown))
+            || (is_of_the_login(error) && went_during_the_login(reason));
+        if broke {
             heard.broke = Some(Instant::now());
         }
         match code(error) {
-            Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism) => {
+            _ if broke && is_of_the_login(error) => heard.away = Some(transport(reason)),
+            _ if is_of_the_login(error) => {
                 heard.refused = Some(format!(
                     "the login was refused: look at `kafka.authentication` ({})",
                     short(reason)
@@ -151,6 +154,19 @@ pub(super) const UNKNOWN_AUTHORITY: &str =
 pub(super) const OTHER_HOST: &str = "the broker's certificate is for another host: look at `kafka.bootstrapServers`, \
                                      --bootstrap-servers or KAFKA_BOOTSTRAP_SERVERS";
 
+fn is_of_the_login(error: &KafkaError) -> bool {
+    matches!(
+        code(error),
+        Some(Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism)
+    )
+}
+
+/// A broker that goes while somebody logs in has refused nobody; librdkafka tells it like a login that failed, with a
+/// reason of its own instead of the broker's.
+fn went_during_the_login(reason: &str) -> bool {
+    reason.contains("failed: Local: ")
+}
+
 /// Which setting is to blame for a connection that was not encrypted as it should be.
 fn encryption(reason: &str) -> String {
     let lower = reason.to_ascii_lowercase();
@@ -221,6 +237,24 @@ mod tests {
         assert!(ear.unreachable().is_some());
         ear.clear();
         assert_eq!((ear.unreachable(), ear.refused()), (None, None));
+    }
+
+    #[test]
+    fn a_broker_that_goes_while_somebody_logs_in_has_refused_nobody() {
+        let login = KafkaError::Global(Code::Authentication);
+        let ear = Ear::default();
+        let gone = "SASL SCRAM-SHA-512 mechanism handshake failed: Local: Timed out in queue: broker's supported \
+                    mechanisms: (n/a)";
+        ear.hear(&login, gone);
+        assert_eq!((ear.refused(), ear.was_cut_off()), (None, true));
+        let late = KafkaError::MetadataFetch(Code::OperationTimedOut);
+        assert!(
+            matches!(ear.explain("asking", &late), Error::Retry(text) if text.contains("cannot be reached"))
+        );
+        let refused = "SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's \
+                       supported mechanisms: PLAIN";
+        ear.hear(&login, refused);
+        assert!(ear.refused().is_some());
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Sink for Acceptor {
 
     fn advance(&mut self, partition: u32, position: Position) -> Result<()> {
         let nothing = Came { partition, alerts: Vec::new(), reached: position };
-        self.accept(&[nothing]).into_iter().map(|new| new.map(drop)).collect()
+        self.accept(&[nothing]).into_iter().try_for_each(|new| new.map(drop))
     }
 
     fn revoked(&mut self, partition: u32) {
