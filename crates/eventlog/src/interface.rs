@@ -219,7 +219,8 @@ pub trait Sink: Send {
     fn write(&mut self, batch: &Batch<'_>) -> Result<()>;
 
     /// The batches of several partitions that came together (at least one batch, and one of each), each as by
-    /// [`Sink::write`]: one answer for each, in their order, and what keeps one from being written does not keep the others.
+    /// [`Sink::write`]: one answer for each, in their order. What is wrong with one (fenced, too new) does not keep the
+    /// others; what is wrong with the place they go to may keep all.
     fn write_all(&mut self, batches: &[Batch<'_>]) -> Vec<Result<()>> {
         batches.iter().map(|batch| self.write(batch)).collect()
     }

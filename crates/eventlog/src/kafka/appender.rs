@@ -10,6 +10,7 @@ use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 
 use super::client::Fetch;
+use super::life::Watch;
 use super::log::Shared;
 use super::mark::MARK;
 use super::membership::{Change, Membership};
@@ -36,6 +37,7 @@ pub struct KafkaAppender {
     cut_off: bool,
     owned: BTreeMap<u32, u64>,
     waiting: Vec<Change>,
+    watch: Watch,
     /// Why this member must end: its group hears of it only with the next heartbeat.
     fenced: Option<String>,
     /// Why the last append did not succeed.
@@ -59,6 +61,7 @@ impl KafkaAppender {
             cut_off: false,
             owned: BTreeMap::new(),
             waiting: Vec::new(),
+            watch: Watch::new(),
             fenced: None,
             failing: None,
         })
@@ -201,6 +204,7 @@ impl KafkaAppender {
 impl Append for KafkaAppender {
     fn poll(&mut self, wait: Duration) -> Result<Option<Ownership>> {
         let until = Instant::now() + wait;
+        self.watch.look(&self.log)?;
         loop {
             if let Some(why) = &self.fenced {
                 return Err(Error::Fenced(why.clone()));

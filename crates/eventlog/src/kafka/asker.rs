@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use super::client::Connection;
-use super::ear::{Ear, OTHER_HOST, UNKNOWN_AUTHORITY, UNVERIFIED};
+use super::ear::{Ear, LOGIN, OTHER_HOST, UNKNOWN_AUTHORITY, UNVERIFIED};
 use super::topic_id;
 use super::trouble::{code, explain, lost};
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub(super) struct Asker {
     client: BaseConsumer<Ear>,
     /// Is told of committed records alone.
     settled: BaseConsumer<Ear>,
-    /// The cluster has answered once.
+    /// The log was opened by it.
     let_in: AtomicBool,
     pub(super) connection: Connection,
     pub(super) id: MonitorId,
@@ -46,6 +46,11 @@ impl Asker {
         let (client, settled) = (client(connection.asker())?, client(connection.settled_asker())?);
         let let_in = AtomicBool::new(false);
         Ok(Asker { client, settled, let_in, connection: connection.clone(), id: id.clone() })
+    }
+
+    /// Everything that a log needs was answered: from here on a login that is refused may pass.
+    pub(super) fn was_let_in(&self) {
+        self.let_in.store(true, Ordering::Relaxed);
     }
 
     /// What a topic is like; `None` when it does not exist.
@@ -85,12 +90,18 @@ impl Asker {
     }
 
     fn id_within(&self, name: &str, wait: Duration) -> KafkaResult<Option<String>> {
-        // Who is asked for it is the controller, as far as this client knows: it may have gone since it heard of one.
-        self.client.fetch_metadata(Some(name), wait)?;
-        match topic_id::topic_id(self.client.client(), name, wait) {
-            // Who may not even know of a topic is told so by every other question.
+        // Whoever answers this is there. By itself the client would ask the controller, as far as it knows: that may have
+        // gone since, and some services have none.
+        let metadata = self.client.fetch_metadata(Some(name), wait)?;
+        let answering = Some(metadata.orig_broker_id()).filter(|id| *id >= 0);
+        let broker = answering.or_else(|| Some(metadata.brokers().first()?.id()));
+        match topic_id::topic_id(self.client.client(), name, broker, wait) {
+            // Who may not even know of a topic, or finds none, is told so by every other question.
             Err(KafkaError::MetadataFetch(
-                Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed,
+                Code::TopicAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::UnknownTopicOrPartition
+                | Code::UnknownTopic,
             )) => Ok(None),
             told => told,
         }
@@ -151,7 +162,6 @@ impl Asker {
             let error = match answer {
                 Ok(answer) => {
                     client.context().clear();
-                    self.let_in.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(error) => error,
@@ -170,7 +180,7 @@ impl Asker {
     fn told(&self, client: &BaseConsumer<Ear>, doing: &str, error: &KafkaError) -> Error {
         match client.context().explain(doing, error) {
             // Who was let in before is perhaps only not let in yet, by a broker that starts.
-            Error::Refused(why) if self.let_in.load(Ordering::Relaxed) && code(error).is_none_or(lost) => {
+            Error::Refused(why) if why.contains(LOGIN) && self.let_in.load(Ordering::Relaxed) => {
                 Error::Retry(why)
             }
             Error::Refused(why) if why.contains(UNVERIFIED) => {

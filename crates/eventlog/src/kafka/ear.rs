@@ -50,10 +50,7 @@ impl Ear {
         match code(error) {
             _ if broke && is_of_the_login(error) => heard.away = Some(transport(reason)),
             _ if is_of_the_login(error) => {
-                heard.refused = Some(format!(
-                    "the login was refused: look at `kafka.authentication` ({})",
-                    short(reason)
-                ));
+                heard.refused = Some(format!("{LOGIN} ({})", short(reason)));
             }
             Some(Code::SSL) => heard.refused = Some(encryption(reason)),
             Some(Code::Resolve) => {
@@ -113,9 +110,9 @@ impl Ear {
             .then(|| why.cloned().unwrap_or_else(|| "no broker of the cluster can be reached".to_owned()))
     }
 
-    /// An error of the client; one that only says that nobody answered, by what was heard.
+    /// An error of the client; one that only says that nobody answered, or that a login failed, by what was heard.
     pub(super) fn explain(&self, doing: &str, error: &KafkaError) -> Error {
-        if !code(error).is_none_or(lost) {
+        if !code(error).is_none_or(lost) && !is_of_the_login(error) {
             return explain(doing, error);
         }
         let heard = self.heard();
@@ -143,6 +140,8 @@ impl ClientContext for Ear {
 
 impl rdkafka::consumer::ConsumerContext for Ear {}
 
+/// What is said of a login that the cluster refused.
+pub(super) const LOGIN: &str = "the login was refused: look at `kafka.authentication`";
 /// What is said of a certificate that cannot be verified; the library does not say why.
 pub(super) const UNVERIFIED: &str = "the broker's certificate is of an unknown authority or for another host: look at \
                                      `kafka.tls.caCertificate` and `kafka.bootstrapServers`, --bootstrap-servers or \
@@ -248,9 +247,10 @@ mod tests {
         ear.hear(&login, gone);
         assert_eq!((ear.refused(), ear.was_cut_off()), (None, true));
         let late = KafkaError::MetadataFetch(Code::OperationTimedOut);
-        assert!(
-            matches!(ear.explain("asking", &late), Error::Retry(text) if text.contains("cannot be reached"))
-        );
+        for error in [&late, &KafkaError::MessageConsumption(Code::Authentication)] {
+            let told = ear.explain("asking", error);
+            assert!(matches!(&told, Error::Retry(text) if text.contains("cannot be reached")), "{told}");
+        }
         let refused = "SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's \
                        supported mechanisms: PLAIN";
         ear.hear(&login, refused);

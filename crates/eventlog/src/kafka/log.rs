@@ -110,6 +110,7 @@ impl KafkaLog {
         mark.belongs_to(id, layout)?;
         mark.is_of(id, layout)?;
         life::check(&asker, &layout.name(id, Topic::Raw), &mark.raw_id)?;
+        asker.was_let_in();
         Ok(KafkaLog(Arc::new(Shared {
             connection: connection.clone(),
             options,

@@ -324,7 +324,14 @@ impl Membership {
                 Ok(())
             }
             (Error::Refused(why), Some(Code::Authentication | Code::SSL)) => {
-                Err(Error::Refused(self.consumer().context().ear.refused().unwrap_or(why)))
+                match self.consumer().context().ear.refused() {
+                    Some(why) => Err(Error::Refused(why)),
+                    // It went while this member logged in.
+                    None => {
+                        tracing::debug!(group = self.group, "{why}");
+                        Ok(())
+                    }
+                }
             }
             (Error::Retry(why), _) => {
                 tracing::debug!(group = self.group, "{why}");

@@ -104,7 +104,8 @@ impl<'l> Scan<'l> {
     }
 
     fn failed(&self, error: &KafkaError) -> Error {
-        explain(&format!("cannot read `{}`", self.log.name(self.topic)), error)
+        let doing = format!("cannot read `{}`", self.log.name(self.topic));
+        self.consumer.context().explain(&doing, error)
     }
 }
 

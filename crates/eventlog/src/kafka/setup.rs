@@ -160,7 +160,13 @@ impl Maker<'_> {
     fn raw_id(&self, raw: &str, known: Option<&Mark>) -> Result<String> {
         let known = known.filter(|known| known.names(raw) && !known.raw_id.is_empty());
         let doubtful = |told: &str| known.map_or(told == self.before, |known| told != known.raw_id);
-        Ok(life::id_of(self.asker, raw, doubtful)?.unwrap_or_default())
+        let told = life::id_of(self.asker, raw, doubtful)?.unwrap_or_default();
+        if known.is_none() && !told.is_empty() && told == self.before {
+            return Err(Error::Retry(format!(
+                "the cluster still tells the id of the `{raw}` that was there before ({told})"
+            )));
+        }
+        Ok(told)
     }
 }
 

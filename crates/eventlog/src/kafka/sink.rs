@@ -161,8 +161,14 @@ impl<S: Sink> Feeding<'_, S> {
         }
     }
 
-    /// Stores positions behind marks of transactions.
+    /// Stores positions behind marks of transactions, and has all told that is not told yet.
     fn rest(&mut self, membership: &Membership, held: &BTreeMap<u32, Held<'_>>) -> Result<()> {
+        let stored = self.store_marks(held);
+        self.untold.tell(membership)?;
+        stored
+    }
+
+    fn store_marks(&mut self, held: &BTreeMap<u32, Held<'_>>) -> Result<()> {
         for (partition, next) in &self.parts {
             if self.stored.get(partition) == Some(next) || held.contains_key(partition) {
                 continue;
@@ -172,7 +178,7 @@ impl<S: Sink> Feeding<'_, S> {
             self.stored.insert(*partition, *next);
             self.untold.add(*partition, *next);
         }
-        self.untold.tell(membership)
+        Ok(())
     }
 
     fn rebalance(

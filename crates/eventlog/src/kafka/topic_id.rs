@@ -26,17 +26,18 @@ use rdkafka::types::RDKafkaRespErr;
 /// librdkafka ends its wait by itself and says so; so many milliseconds later it is not waited for any more.
 const LATE: i32 = 1_000;
 
-/// The id of the topic `name`, spelled as Kafka's own tools do; `None` when the cluster gives none. Waits about as long as
-/// `wait`, at most a minute.
+/// The id of the topic `name`, spelled as Kafka's own tools do; `None` when the cluster gives none. Asks the broker of that
+/// number, or the controller. Waits about as long as `wait`, at most a minute.
 ///
 /// # Errors
 /// The code of the cluster or of the client, as [`KafkaError::MetadataFetch`], which is what it is.
 pub(super) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     name: &str,
+    broker: Option<i32>,
     wait: Duration,
 ) -> KafkaResult<Option<String>> {
-    let answer = describe(client, &CString::new(name)?, wait)?;
+    let answer = describe(client, &CString::new(name)?, broker, wait)?;
     let event = answer.pointer.as_ptr();
     // SAFETY: the event lives as long as `answer`, and everything that is read here is a part of it; no pointer is used
     // that is null. One topic was asked for, so there is one in the list if there are any.
@@ -64,6 +65,7 @@ pub(super) fn topic_id<C: ClientContext>(
 fn describe<C: ClientContext>(
     client: &Client<C>,
     name: &CStr,
+    broker: Option<i32>,
     wait: Duration,
 ) -> KafkaResult<Held<rd::rd_kafka_event_t>> {
     let millis = wait.as_millis().min(60_000) as i32;
@@ -84,6 +86,9 @@ fn describe<C: ClientContext>(
             ptr::null_mut(),
             0,
         ))?;
+        if let Some(broker) = broker {
+            well(rd::rd_kafka_AdminOptions_set_broker(options.pointer.as_ptr(), broker, ptr::null_mut(), 0))?;
+        }
         let queue = rd::rd_kafka_queue_new(client.native_ptr());
         let queue = Held::new(queue, rd::rd_kafka_queue_destroy).ok_or_else(no_room)?;
         rd::rd_kafka_DescribeTopics(
@@ -155,7 +160,7 @@ mod tests {
         let client: BaseConsumer =
             ClientConfig::new().set("bootstrap.servers", "127.0.0.1:1").create().unwrap();
         let begun = Instant::now();
-        let told = topic_id(client.client(), "t", Duration::from_millis(200));
+        let told = topic_id(client.client(), "t", None, Duration::from_millis(200));
         assert_eq!(told, Err(KafkaError::MetadataFetch(Code::OperationTimedOut)));
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }

@@ -76,7 +76,8 @@ impl Database {
     /// Takes alerts of several partitions into the outbox, each with the channels that must tell it, and stores the
     /// positions with them. An alert whose id is known is passed over, and one that several of them have is stored once.
     /// Each partition has an answer of its own, in their order: how many of its alerts were new; all of them, when the
-    /// answer to an earlier attempt was lost. What keeps one from being written does not keep the others.
+    /// answer to an earlier attempt was lost. A claim that is fenced does not keep the others; what the
+    /// database has against the statement keeps all.
     ///
     /// # Errors
     /// For each as for [`Database::write_history`].
