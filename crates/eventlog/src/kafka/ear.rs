@@ -50,7 +50,10 @@ impl Ear {
         match code(error) {
             _ if broke && is_of_the_login(error) => heard.away = Some(transport(reason)),
             _ if is_of_the_login(error) => {
-                heard.refused = Some(format!("{LOGIN} ({})", short(reason)));
+                heard.refused = Some(format!(
+                    "the login was refused: look at `kafka.authentication` ({})",
+                    short(reason)
+                ));
             }
             Some(Code::SSL) => heard.refused = Some(encryption(reason)),
             Some(Code::Resolve) => {
@@ -141,7 +144,7 @@ impl ClientContext for Ear {
 impl rdkafka::consumer::ConsumerContext for Ear {}
 
 /// What is said of a login that the cluster refused.
-pub(super) const LOGIN: &str = "the login was refused: look at `kafka.authentication`";
+pub(super) const LOGIN: &str = "the login was refused";
 /// What is said of a certificate that cannot be verified; the library does not say why.
 pub(super) const UNVERIFIED: &str = "the broker's certificate is of an unknown authority or for another host: look at \
                                      `kafka.tls.caCertificate` and `kafka.bootstrapServers`, --bootstrap-servers or \
