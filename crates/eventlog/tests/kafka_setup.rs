@@ -11,7 +11,7 @@ use conformance::workers::{Counter, fold_all};
 use conformance::{append, member, producer, record, until};
 use futures::executor::block_on;
 use pricemonitor_eventlog::kafka::{Connection, KafkaLog, Options, SetUp, Setup, setup, teardown};
-use pricemonitor_eventlog::{Error, EventLog as _, Layout, Result, Stop, Topic, Write};
+use pricemonitor_eventlog::{Append as _, Error, EventLog as _, Layout, Result, Stop, Topic, Write};
 use pricemonitor_model::{Incarnation, MonitorId};
 use pricemonitor_testkit::kafka;
 use rdkafka::ClientConfig;
@@ -231,6 +231,23 @@ fn a_worker_ends_when_another_tool_makes_its_raw_topic_anew_under_it() {
         done.unwrap();
         ended
     });
+    position(ended, "made anew");
+}
+
+#[test]
+fn a_producer_ends_too_when_its_raw_topic_is_made_anew_though_it_reads_nothing() {
+    let id = MonitorId::new(None, "under-a-producer");
+    set_up(&id, &layout(None), false).unwrap();
+    let log = open(&id, &layout(None));
+    let mut door = producer(&log);
+    make_anew(&format!("{id}.raw_prices"));
+    let end = Instant::now() + Duration::from_secs(100);
+    let ended = loop {
+        match door.poll(Duration::from_millis(100)) {
+            Ok(_) | Err(Error::Retry(_)) if Instant::now() < end => {}
+            ended => break ended,
+        }
+    };
     position(ended, "made anew");
 }
 
