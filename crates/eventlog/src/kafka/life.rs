@@ -15,7 +15,7 @@ use crate::{Error, Result, Topic};
 /// Brokers hear of a new topic one after the other: an answer that may be one of yesterday is asked for again for so long.
 const HEARD: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(100);
-/// How often a loop that reads looks.
+/// How often whoever is at work looks.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// The id of a topic that exists, `None` when the cluster does not tell it. An answer that is `doubtful` counts when it
@@ -53,7 +53,7 @@ pub(super) fn check(asker: &Asker, topic: &str, known: &str) -> Result<()> {
     }
 }
 
-/// Has a loop that reads look now and then whether its raw topic is made anew under it.
+/// Has whoever is at work (who reads, and who appends) look now and then whether the raw topic is made anew under it.
 #[derive(Debug)]
 pub(super) struct Watch {
     looked: Instant,
