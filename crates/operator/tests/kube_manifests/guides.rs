@@ -73,7 +73,7 @@ fn everything_about_the_operator_works_as_told() {
 
 /// docs/troubleshooting.md, on the same cluster. No container is behind a pod that is played: it has no log.
 fn troubles_on_kubernetes_are_looked_into_as_told(terminal: &Terminal, looked: &[String]) {
-    crate::without_containers(terminal);
+    crate::without_containers(terminal, "true");
     for block in looked {
         terminal.run(block, SOON).unwrap();
     }

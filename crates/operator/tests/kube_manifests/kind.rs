@@ -41,10 +41,19 @@ case "$1 $2" in
 *) exit 64 ;;
 esac"#;
 
+/// The script ends with the forward of the page and takes Grafana's along, which may not have begun by then: each waits
+/// for the other, as one that forwards would outlast it.
+const BOTH_FORWARDED: &str = r#"
+tries=0
+until [ "$(wc -l < forward.log)" -ge 2 ] || [ "$tries" -ge 100 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done"#;
+
 /// A terminal with the stand-ins, and the cluster that kind would make.
 fn at(cluster: &Cluster) -> Terminal {
     let mut terminal = terminal();
-    crate::without_containers(&terminal);
+    crate::without_containers(&terminal, BOTH_FORWARDED);
     terminal.stand_in("docker", DOCKER).unwrap();
     terminal.stand_in("kind", KIND).unwrap();
 

@@ -68,11 +68,11 @@ fn terminal() -> Terminal {
 }
 
 /// kubectl stays itself but for what wants a container, of which there is none behind a pod that is played: a stand-in
-/// notes what was asked, in `forward.log` and `logs.log`.
-fn without_containers(terminal: &Terminal) {
+/// notes what was asked, in `forward.log` and `logs.log`. A forward goes on for as long as `forwarding`, a command, runs.
+fn without_containers(terminal: &Terminal, forwarding: &str) {
     let kubectl = KUBE.provided().unwrap().join("bin/kubectl");
     let script = format!(
-        "case \" $* \" in\n*\" port-forward \"*) echo \"$*\" >> forward.log ;;\n\
+        "case \" $* \" in\n*\" port-forward \"*) echo \"$*\" >> forward.log; {forwarding} ;;\n\
          *\" logs \"*) echo \"$*\" >> logs.log ;;\n*) exec {} \"$@\" ;;\nesac",
         kubectl.display()
     );
