@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
-use pricemonitor_model::{AlertId, Millis, MonitorId, Time};
+use pricemonitor_model::{Millis, MonitorId, Time};
 
 use crate::ask;
 use crate::claim::{Claim, Maintained, MonitorKey, Removed};
@@ -123,16 +123,13 @@ impl Database {
     /// sending and writing down shows as [`Pending::maybe_sent`](crate::Pending::maybe_sent). Tells how many of them
     /// still have to be told; for others nothing is noted.
     ///
+    /// Here and below, `alerts` are [numbers](crate::Pending::number): whatever is written for each message is found
+    /// without a look at the alerts themselves.
+    ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn attempting(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        now: Time,
-    ) -> Result<u64> {
-        on!(self, short, db => db.attempting(monitor, channel, ids, now))
+    pub async fn attempting(&self, channel: &str, alerts: &[i64], now: Time) -> Result<u64> {
+        on!(self, short, db => db.attempting(channel, alerts, now))
     }
 
     /// Notes that these alerts arrived, with the channel's id of the message where it gave one, and in the same step
@@ -143,14 +140,13 @@ impl Database {
     /// When the database cannot be written.
     pub async fn delivered(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         message_id: Option<&str>,
-        next: &[AlertId],
+        next: &[i64],
         now: Time,
     ) -> Result<u64> {
-        on!(self, short, db => db.delivered(monitor, channel, ids, message_id, next, now))
+        on!(self, short, db => db.delivered(channel, alerts, message_id, next, now))
     }
 
     /// Notes that an attempt failed and when the next one is due. `ambiguous`: it may have arrived.
@@ -159,14 +155,13 @@ impl Database {
     /// When the database cannot be written.
     pub async fn failed(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         reason: &str,
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        on!(self, short, db => db.failed(monitor, channel, ids, reason, next_attempt, ambiguous))
+        on!(self, short, db => db.failed(channel, alerts, reason, next_attempt, ambiguous))
     }
 
     /// Notes that these alerts will not be told any more. They stay on the page.
@@ -175,14 +170,13 @@ impl Database {
     /// When the database cannot be written.
     pub async fn finish(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         end: DeliveryEnd,
         reason: &str,
         now: Time,
     ) -> Result<()> {
-        on!(self, short, db => db.finish(monitor, channel, ids, end, reason, now))
+        on!(self, short, db => db.finish(channel, alerts, end, reason, now))
     }
 
     /// Takes or renews the right to send on a channel for `ttl` milliseconds from now. `false`: another owner

@@ -11,6 +11,8 @@ pub(crate) const LONGEST_WAIT: Millis = 61 * 60 * 1_000;
 /// An alert that a channel has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
+    /// By which the database knows it: later ones have higher numbers.
+    pub number: i64,
     /// The alert.
     pub alert: Alert<'static>,
     /// Attempts so far.
@@ -34,6 +36,8 @@ pub struct Due {
 /// A stored alert that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
+    /// By which the database knows it.
+    pub number: i64,
     /// Its id.
     pub id: AlertId,
     /// What is wrong, for people.

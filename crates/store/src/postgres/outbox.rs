@@ -10,20 +10,12 @@ use super::values::{Stamp, stored};
 use crate::error::Result;
 use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
 
-/// The deliveries of some alerts (`$3`) on one channel of one monitor that are still open. The alerts' numbers are an
-/// array, which is looked up first: PostgreSQL may join a sub-select the other way round, and then goes through all that
-/// waits in the outbox for each message (38 ms with 5,000 alerts, instead of 0.5).
-const OPEN: &str =
-    "monitor = (SELECT id FROM monitors WHERE monitor = $1) AND channel = $2 AND state = 'pending'
-    AND alert = ANY(ARRAY(SELECT seq FROM price_drop_alerts WHERE id = ANY($3)))";
-/// A message with them is about to be sent, at `$4`. One that was under way already may have arrived.
+/// The deliveries of some alerts (`$2`) on one channel that are still open.
+const OPEN: &str = "channel = $1 AND alert = ANY($2) AND state = 'pending'";
+/// A message with them is about to be sent, at `$3`. One that was under way already may have arrived.
 const UNDER_WAY: &str =
-    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = $4";
+    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = $3";
 const UNWRITTEN: &str = "cannot write down a delivery";
-
-fn texts(ids: &[AlertId]) -> Vec<&str> {
-    ids.iter().map(AlertId::as_str).collect()
-}
 
 impl Postgres {
     pub(crate) async fn due(
@@ -42,7 +34,7 @@ impl Postgres {
                  WHERE state = 'pending' AND monitor = (SELECT id FROM monitors WHERE monitor = $1)
                    AND channel = $2 AND (next_attempt <= $3 OR next_attempt > $4)
                  ORDER BY alert LIMIT {limit})
-             SELECT a.alert, d.attempts, a.accepted_at, d.maybe, a.id
+             SELECT a.alert, d.attempts, a.accepted_at, d.maybe, a.id, a.seq
              FROM d JOIN price_drop_alerts a ON a.seq = d.alert ORDER BY d.alert"
         )))
         .bind(monitor.as_str())
@@ -56,6 +48,7 @@ impl Postgres {
         for row in &rows {
             match serde_json::from_str::<Alert<'_>>(row.get(0)) {
                 Ok(alert) => due.pending.push(Pending {
+                    number: row.get(5),
                     alert: alert.into_owned(),
                     attempts: u32::try_from(row.get::<i64, _>(1)).unwrap_or(u32::MAX),
                     accepted_at: row.get::<Stamp, _>(2).0,
@@ -63,6 +56,7 @@ impl Postgres {
                 }),
                 // One that makes no sense must not keep the others of its channel waiting.
                 Err(error) => due.unreadable.push(Unreadable {
+                    number: row.get(5),
                     id: AlertId::stored(row.get(4)),
                     reason: format!("the stored alert cannot be read: {error}"),
                 }),
@@ -71,41 +65,33 @@ impl Postgres {
         Ok(due)
     }
 
-    pub(crate) async fn attempting(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        now: Time,
-    ) -> Result<u64> {
-        let set = format!("{UNDER_WAY} WHERE $5::text IS NULL AND $6 = 0 AND");
-        self.settle(&set, monitor, channel, ids, (now, None, false)).await
+    pub(crate) async fn attempting(&self, channel: &str, alerts: &[i64], now: Time) -> Result<u64> {
+        let set = format!("{UNDER_WAY} WHERE $4::text IS NULL AND $5 = 0 AND");
+        self.settle(&set, channel, alerts, (now, None, false)).await
     }
 
     pub(crate) async fn delivered(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         message_id: Option<&str>,
-        next: &[AlertId],
+        next: &[i64],
         now: Time,
     ) -> Result<u64> {
         // One round trip and one commit for each message: this is what a busy channel waits for.
         let done = sqlx::query(sqlx::AssertSqlSafe(format!(
             "WITH arrived AS (
                  UPDATE alert_deliveries SET state = 'ok', attempts = attempts + 1 - under_way, under_way = 0,
-                     reason = NULL, finished_at = $4, message_id = $5
+                     reason = NULL, finished_at = $3, message_id = $4
                  WHERE {OPEN})
              UPDATE alert_deliveries SET {UNDER_WAY} WHERE {}",
-            OPEN.replace("$3", "$6")
+            OPEN.replace("$2", "$5")
         )))
-        .bind(monitor.as_str())
         .bind(channel)
-        .bind(texts(ids))
+        .bind(alerts)
         .bind(Stamp(now))
         .bind(message_id.map(stored))
-        .bind(texts(next))
+        .bind(next)
         .execute(&self.pool)
         .await
         .map_err(|error| failure(UNWRITTEN, &error))?;
@@ -114,23 +100,21 @@ impl Postgres {
 
     pub(crate) async fn failed(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         reason: &str,
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = $4, reason = $5,
-                   maybe_sent = maybe_sent + $6 WHERE";
-        self.settle(set, monitor, channel, ids, (next_attempt, Some(reason), ambiguous)).await.map(drop)
+        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = $3, reason = $4,
+                   maybe_sent = maybe_sent + $5 WHERE";
+        self.settle(set, channel, alerts, (next_attempt, Some(reason), ambiguous)).await.map(drop)
     }
 
     pub(crate) async fn finish(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         end: DeliveryEnd,
         reason: &str,
         now: Time,
@@ -138,35 +122,33 @@ impl Postgres {
         // What is stale was not tried; what is refused or gone was.
         let set = match end {
             DeliveryEnd::Stale => {
-                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = $4,
-                 reason = $5 WHERE $6 = 0 AND"
+                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = $3,
+                 reason = $4 WHERE $5 = 0 AND"
             }
             DeliveryEnd::Refused => {
-                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $4,
-                 reason = $5 WHERE $6 = 0 AND"
+                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $3,
+                 reason = $4 WHERE $5 = 0 AND"
             }
             DeliveryEnd::Gone => {
-                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $4,
-                 reason = $5 WHERE $6 = 0 AND"
+                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $3,
+                 reason = $4 WHERE $5 = 0 AND"
             }
         };
-        self.settle(set, monitor, channel, ids, (now, Some(reason), false)).await.map(drop)
+        self.settle(set, channel, alerts, (now, Some(reason), false)).await.map(drop)
     }
 
-    /// Changes the open deliveries of `ids`: `set` is one of the texts in this file, with `$4` to `$6` for
-    /// the `values`.
+    /// Changes the open deliveries of `alerts`: `set` is one of the texts in this file, with `$3` to `$5` for
+    /// the values.
     async fn settle(
         &self,
         set: &str,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         (time, text, ambiguous): (Time, Option<&str>, bool),
     ) -> Result<u64> {
         let done = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
-            .bind(monitor.as_str())
             .bind(channel)
-            .bind(texts(ids))
+            .bind(alerts)
             .bind(Stamp(time))
             .bind(text.map(stored))
             .bind(i64::from(ambiguous))

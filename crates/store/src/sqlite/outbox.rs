@@ -8,31 +8,27 @@ use super::failure::failure;
 use crate::error::{Error, Result};
 use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
 
-/// The deliveries of some alerts (`?3`, JSON) on one channel of one monitor that are still open.
-const OPEN: &str =
-    "monitor = (SELECT id FROM monitors WHERE monitor = ?1) AND channel = ?2 AND state = 'pending'
-    AND alert IN (SELECT seq FROM price_drop_alerts WHERE id IN (SELECT value FROM json_each(?3)))";
-/// A message with them is about to be sent, at `?4`. One that was under way already may have arrived.
+/// The deliveries of some alerts (`?2`, JSON) on one channel that are still open.
+const OPEN: &str = "channel = ?1 AND alert IN (SELECT value FROM json_each(?2)) AND state = 'pending'";
+/// A message with them is about to be sent, at `?3`. One that was under way already may have arrived.
 const UNDER_WAY: &str =
-    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?4
-     WHERE ?5 IS NULL AND ?6 = 0 AND";
+    "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?3
+     WHERE ?4 IS NULL AND ?5 = 0 AND";
 const UNWRITTEN: &str = "cannot write down a delivery";
 
-/// Changes the open deliveries of `ids`: `set` is one of the texts in this file, with `?4` to `?6` for the `values`.
+/// Changes the open deliveries of `alerts`: `set` is one of the texts in this file, with `?3` to `?5` for the `values`.
 async fn settle(
     database: impl sqlx::SqliteExecutor<'_>,
     set: &str,
-    monitor: &MonitorId,
     channel: &str,
-    ids: &[AlertId],
+    alerts: &[i64],
     values: (i64, Option<&str>, bool),
 ) -> Result<u64> {
-    let ids = serde_json::to_string(ids)
+    let alerts = serde_json::to_string(alerts)
         .map_err(|error| Error::Storage(format!("cannot write a list of alerts: {error}")))?;
     let done = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
-        .bind(monitor.as_str())
         .bind(channel)
-        .bind(ids)
+        .bind(alerts)
         .bind(values.0)
         .bind(values.1)
         .bind(values.2)
@@ -51,7 +47,7 @@ impl Sqlite {
         limit: usize,
     ) -> Result<Due> {
         let rows = sqlx::query(
-            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0, a.id
+            "SELECT a.alert, d.attempts, a.accepted_at, d.under_way + d.maybe_sent > 0, a.id, a.seq
              FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert
              WHERE d.state = 'pending' AND d.monitor = (SELECT id FROM monitors WHERE monitor = ?1)
                AND d.channel = ?2 AND (d.next_attempt <= ?3 OR d.next_attempt > ?5)
@@ -69,6 +65,7 @@ impl Sqlite {
         for row in &rows {
             match serde_json::from_str::<Alert<'_>>(row.get(0)) {
                 Ok(alert) => due.pending.push(Pending {
+                    number: row.get(5),
                     alert: alert.into_owned(),
                     attempts: row.get(1),
                     accepted_at: Time::from_millis(row.get(2)),
@@ -76,6 +73,7 @@ impl Sqlite {
                 }),
                 // One that makes no sense must not keep the others of its channel waiting.
                 Err(error) => due.unreadable.push(Unreadable {
+                    number: row.get(5),
                     id: AlertId::stored(row.get(4)),
                     reason: format!("the stored alert cannot be read: {error}"),
                 }),
@@ -84,32 +82,25 @@ impl Sqlite {
         Ok(due)
     }
 
-    pub(crate) async fn attempting(
-        &self,
-        monitor: &MonitorId,
-        channel: &str,
-        ids: &[AlertId],
-        now: Time,
-    ) -> Result<u64> {
-        self.settle(UNDER_WAY, monitor, channel, ids, (now.millis(), None, false)).await
+    pub(crate) async fn attempting(&self, channel: &str, alerts: &[i64], now: Time) -> Result<u64> {
+        self.settle(UNDER_WAY, channel, alerts, (now.millis(), None, false)).await
     }
 
     pub(crate) async fn delivered(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         message_id: Option<&str>,
-        next: &[AlertId],
+        next: &[i64],
         now: Time,
     ) -> Result<u64> {
         let arrived = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
-                       finished_at = ?4, message_id = ?5 WHERE ?6 = 0 AND";
+                       finished_at = ?3, message_id = ?4 WHERE ?5 = 0 AND";
         let mut tx = self.begin().await?;
-        settle(&mut *tx, arrived, monitor, channel, ids, (now.millis(), message_id, false)).await?;
+        settle(&mut *tx, arrived, channel, alerts, (now.millis(), message_id, false)).await?;
         let mut open = 0;
         if !next.is_empty() {
-            open = settle(&mut *tx, UNDER_WAY, monitor, channel, next, (now.millis(), None, false)).await?;
+            open = settle(&mut *tx, UNDER_WAY, channel, next, (now.millis(), None, false)).await?;
         }
         tx.commit().await.map_err(|error| failure(UNWRITTEN, &error))?;
         Ok(open)
@@ -117,25 +108,21 @@ impl Sqlite {
 
     pub(crate) async fn failed(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         reason: &str,
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = ?4, reason = ?5,
-                   maybe_sent = maybe_sent + ?6 WHERE";
-        self.settle(set, monitor, channel, ids, (next_attempt.millis(), Some(reason), ambiguous))
-            .await
-            .map(drop)
+        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = ?3, reason = ?4,
+                   maybe_sent = maybe_sent + ?5 WHERE";
+        self.settle(set, channel, alerts, (next_attempt.millis(), Some(reason), ambiguous)).await.map(drop)
     }
 
     pub(crate) async fn finish(
         &self,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         end: DeliveryEnd,
         reason: &str,
         now: Time,
@@ -143,30 +130,29 @@ impl Sqlite {
         // What is stale was not tried; what is refused or gone was.
         let set = match end {
             DeliveryEnd::Stale => {
-                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = ?4,
-                 reason = ?5 WHERE ?6 = 0 AND"
+                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = ?3,
+                 reason = ?4 WHERE ?5 = 0 AND"
             }
             DeliveryEnd::Refused => {
-                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?4,
-                 reason = ?5 WHERE ?6 = 0 AND"
+                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?3,
+                 reason = ?4 WHERE ?5 = 0 AND"
             }
             DeliveryEnd::Gone => {
-                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?4,
-                 reason = ?5 WHERE ?6 = 0 AND"
+                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?3,
+                 reason = ?4 WHERE ?5 = 0 AND"
             }
         };
-        self.settle(set, monitor, channel, ids, (now.millis(), Some(reason), false)).await.map(drop)
+        self.settle(set, channel, alerts, (now.millis(), Some(reason), false)).await.map(drop)
     }
 
     async fn settle(
         &self,
         set: &str,
-        monitor: &MonitorId,
         channel: &str,
-        ids: &[AlertId],
+        alerts: &[i64],
         values: (i64, Option<&str>, bool),
     ) -> Result<u64> {
-        settle(&self.write, set, monitor, channel, ids, values).await
+        settle(&self.write, set, channel, alerts, values).await
     }
 
     pub(crate) async fn lease(

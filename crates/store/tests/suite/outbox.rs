@@ -134,9 +134,9 @@ pub async fn an_arrival_and_the_attempt_that_follows_it_are_written_in_one_step<
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a", "b"]), (2, &["a", "b"]), (3, &["a"])], 3).await;
-    let id = |n| vec![alert(n).id];
-    assert_eq!(db.attempting(&m, "a", &id(1), START).await.unwrap(), 1);
-    assert_eq!(db.delivered(&m, "a", &id(1), Some("msg-1"), &id(2), START).await.unwrap(), 1);
+    let number = |n: i64| vec![n];
+    assert_eq!(db.attempting("a", &number(1), START).await.unwrap(), 1);
+    assert_eq!(db.delivered("a", &number(1), Some("msg-1"), &number(2), START).await.unwrap(), 1);
     let told = |pending: Vec<Pending>| -> Vec<_> {
         pending.into_iter().map(|one| (one.alert.id, one.attempts, one.maybe_sent)).collect()
     };
@@ -157,18 +157,18 @@ pub async fn a_delivery_ends_once<B: Bed>() {
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"]), (4, &["a"])], 4).await;
-    let id = |n| vec![alert(n).id];
-    db.delivered(&m, "a", &id(1), Some("msg-1"), &[], START).await.unwrap();
-    db.finish(&m, "a", &id(2), DeliveryEnd::Stale, "too old", START).await.unwrap();
-    db.finish(&m, "a", &id(3), DeliveryEnd::Refused, "400: no", START).await.unwrap();
-    db.finish(&m, "a", &id(4), DeliveryEnd::Gone, "404", START).await.unwrap();
+    let number = |n: i64| vec![n];
+    db.delivered("a", &number(1), Some("msg-1"), &[], START).await.unwrap();
+    db.finish("a", &number(2), DeliveryEnd::Stale, "too old", START).await.unwrap();
+    db.finish("a", &number(3), DeliveryEnd::Refused, "400: no", START).await.unwrap();
+    db.finish("a", &number(4), DeliveryEnd::Gone, "404", START).await.unwrap();
     // What ended stays as it is.
     for n in 1..=4 {
-        db.failed(&m, "a", &id(n), "too late", START, true).await.unwrap();
-        db.delivered(&m, "a", &id(n), None, &[], START).await.unwrap();
+        db.failed("a", &number(n), "too late", START, true).await.unwrap();
+        db.delivered("a", &number(n), None, &[], START).await.unwrap();
         // Whoever was about to tell it hears that there is nothing to tell.
-        assert_eq!(db.attempting(&m, "a", &id(n), START).await.unwrap(), 0);
-        assert_eq!(db.delivered(&m, "a", &id(1), None, &id(n), START).await.unwrap(), 0);
+        assert_eq!(db.attempting("a", &number(n), START).await.unwrap(), 0);
+        assert_eq!(db.delivered("a", &number(1), None, &number(n), START).await.unwrap(), 0);
     }
     let reason = |text: &str| Some(text.to_owned());
     assert_eq!(
@@ -189,13 +189,13 @@ pub async fn a_failed_attempt_comes_back_when_its_time_has_come<B: Bed>() {
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a", "b"])], 1).await;
-    let ids = [alert(1).id];
-    db.failed(&m, "a", &ids, "503", START.plus(5_000), false).await.unwrap();
+    let numbers = [1];
+    db.failed("a", &numbers, "503", START.plus(5_000), false).await.unwrap();
     assert!(due(db, "a", START.plus(4_999)).await.is_empty());
     assert_eq!(due(db, "b", START).await, [1], "the other channel does not wait");
     let pending = db.due(&m, "a", START.plus(5_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, false));
-    db.failed(&m, "a", &ids, "no answer", START.plus(6_000), true).await.unwrap();
+    db.failed("a", &numbers, "no answer", START.plus(6_000), true).await.unwrap();
     let pending = db.due(&m, "a", START.plus(6_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (2, true));
     assert_eq!(states(db).await[0], ("pending".to_owned(), 2, Some("no answer".to_owned())));
@@ -206,13 +206,13 @@ pub async fn a_crash_between_sending_and_writing_down_is_known<B: Bed>() {
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"])], 1).await;
-    let ids = [alert(1).id];
-    db.attempting(&m, "a", &ids, START).await.unwrap();
+    let numbers = [1];
+    db.attempting("a", &numbers, START).await.unwrap();
     // Here the process ends, and another one looks.
     let pending = db.due(&m, "a", START, 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, true));
-    db.attempting(&m, "a", &ids, START).await.unwrap();
-    db.delivered(&m, "a", &ids, None, &[], START).await.unwrap();
+    db.attempting("a", &numbers, START).await.unwrap();
+    db.delivered("a", &numbers, None, &[], START).await.unwrap();
     assert_eq!(states(db).await, [("ok".to_owned(), 2, None)]);
 }
 
@@ -282,14 +282,14 @@ pub async fn an_alert_on_a_slot_stands_at_the_slot<B: Bed>() {
 }
 
 pub async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once<B: Bed>() {
-    let (place, m) = (place::<B>().await, monitor("m"));
+    let place = place::<B>().await;
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"])], 2).await;
     // The longest pause that a channel may ask for is waited for.
-    db.failed(&m, "a", &[alert(1).id], "429", START.plus(3_600_000), false).await.unwrap();
+    db.failed("a", &[1], "429", START.plus(3_600_000), false).await.unwrap();
     // A clock that was a year ahead wrote this; it has been set right since.
-    db.failed(&m, "a", &[alert(2).id], "503", START.plus(365 * 86_400_000), false).await.unwrap();
+    db.failed("a", &[2], "503", START.plus(365 * 86_400_000), false).await.unwrap();
     assert_eq!(due(db, "a", START).await, [2]);
     assert_eq!(due(db, "a", START.plus(3_600_000)).await, [1, 2]);
 }
@@ -306,26 +306,26 @@ pub async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others<B: B
     assert_eq!(found.unreadable.len(), 1);
     assert_eq!(found.unreadable[0].id, alert(2).id);
     assert!(found.unreadable[0].reason.starts_with("the stored alert cannot be read: "));
-    let ids = [found.unreadable[0].id.clone()];
-    db.finish(&m, "a", &ids, DeliveryEnd::Refused, &found.unreadable[0].reason, START).await.unwrap();
+    let numbers = [found.unreadable[0].number];
+    db.finish("a", &numbers, DeliveryEnd::Refused, &found.unreadable[0].reason, START).await.unwrap();
     assert!(db.due(&m, "a", START, 10).await.unwrap().unreadable.is_empty());
     assert_eq!(states(db).await[1].0, "refused", "the page still lists it");
 }
 
 pub async fn what_may_have_arrived_more_often_is_listed_so<B: Bed>() {
-    let (place, m) = (place::<B>().await, monitor("m"));
+    let place = place::<B>().await;
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"])], 3).await;
-    let id = |n| [alert(n).id];
+    let number = |n: i64| [n];
     // One arrives at once; one is cut off by a crash and sent again; one is cut off and then too old.
     for n in 1..=3 {
-        db.attempting(&m, "a", &id(n), START).await.unwrap();
+        db.attempting("a", &number(n), START).await.unwrap();
     }
-    db.delivered(&m, "a", &id(1), None, &[], START).await.unwrap();
-    db.attempting(&m, "a", &id(2), START).await.unwrap();
-    db.delivered(&m, "a", &id(2), None, &[], START).await.unwrap();
-    db.finish(&m, "a", &id(3), DeliveryEnd::Stale, "too old", START).await.unwrap();
+    db.delivered("a", &number(1), None, &[], START).await.unwrap();
+    db.attempting("a", &number(2), START).await.unwrap();
+    db.delivered("a", &number(2), None, &[], START).await.unwrap();
+    db.finish("a", &number(3), DeliveryEnd::Stale, "too old", START).await.unwrap();
     let rows = db.alerts(&Filter::default(), 100, None).await.unwrap();
     let maybe: Vec<bool> = rows.iter().rev().map(|row| row.deliveries[0].maybe_sent).collect();
     assert_eq!(maybe, [false, true, true]);
@@ -345,10 +345,10 @@ pub async fn processes_that_share_the_outbox_tell_each_alert_once<B: Bed>() {
                 continue;
             }
             for pending in db.due(&m, channel, now, 2).await.unwrap().pending {
-                let ids = [pending.alert.id];
-                db.attempting(&m, channel, &ids, now).await.unwrap();
-                told.lock().unwrap().push((channel, ids[0].to_string(), owner.to_owned()));
-                db.delivered(&m, channel, &ids, None, &[], now).await.unwrap();
+                let numbers = [pending.number];
+                db.attempting(channel, &numbers, now).await.unwrap();
+                told.lock().unwrap().push((channel, pending.alert.id.to_string(), owner.to_owned()));
+                db.delivered(channel, &numbers, None, &[], now).await.unwrap();
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use pricemonitor_model::{Alert, AlertId, Millis, MonitorId, Time};
+use pricemonitor_model::{Alert, Millis, MonitorId, Time};
 use pricemonitor_notify::{Channel, LONGEST_PAUSE, Next as Pace, Outcome, Sent};
 use pricemonitor_store::{Database, DeliveryEnd, Pending, Unreadable};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +50,8 @@ pub struct Sender {
 /// What is sent at once.
 struct Message {
     alerts: Vec<Alert<'static>>,
-    ids: Vec<AlertId>,
+    /// Their numbers in the outbox.
+    numbers: Vec<i64>,
     /// Attempts before this one.
     attempts: u32,
 }
@@ -180,8 +181,8 @@ impl Sender {
         let Some(mut message) = self.next_message(&mut left) else { return Ok(Next::Wait) };
         let turn = Turn { began: Instant::now(), asked, part, cancel };
         // Written down first: after a crash in between it is known that the message may have arrived.
-        let open = self.database.attempting(&self.monitor, name, &message.ids, at).await?;
-        if open < message.ids.len() as u64 {
+        let open = self.database.attempting(name, &message.numbers, at).await?;
+        if open < message.numbers.len() as u64 {
             // Somebody else has told them: the channel is not this sender's own any more. Not at once again: if what is
             // stored is damaged, it is the same again.
             course.owned = None;
@@ -220,9 +221,9 @@ impl Sender {
         }
         let taken = self.channel.fits(&alerts).clamp(1, alerts.len());
         alerts.truncate(taken);
+        let numbers = left.iter().take(taken).map(|pending| pending.number).collect();
         let attempts = left.drain(..taken).map(|pending| pending.attempts).max().unwrap_or_default();
-        let ids = alerts.iter().map(|alert| alert.id.clone()).collect();
-        Some(Message { alerts, ids, attempts })
+        Some(Message { alerts, numbers, attempts })
     }
 
     /// Whether the next message of a turn may follow at once.
@@ -273,14 +274,14 @@ impl Sender {
         &self,
         unreadable: Vec<Unreadable>,
     ) -> Result<(), pricemonitor_store::Error> {
-        for Unreadable { id, reason } in unreadable {
+        for Unreadable { number, id, reason } in unreadable {
             tracing::error!(
                 monitor = %self.monitor,
                 channel = self.channel.name(),
                 alert = id.as_str(),
                 "an alert is not sent: {reason}; the page still shows it"
             );
-            self.finish(&[id], DeliveryEnd::Refused, &reason).await?;
+            self.finish(&[number], DeliveryEnd::Refused, &reason).await?;
         }
         Ok(())
     }
@@ -295,9 +296,9 @@ impl Sender {
         let (fresh, stale): (Vec<_>, Vec<_>) =
             due.into_iter().partition(|pending| at.since(pending.alert.observed_at) <= self.max_age);
         if !stale.is_empty() {
-            let ids: Vec<AlertId> = stale.into_iter().map(|pending| pending.alert.id).collect();
+            let numbers: Vec<i64> = stale.iter().map(|pending| pending.number).collect();
             let reason = format!("older than {} s when its turn came", self.max_age / 1000);
-            self.finish(&ids, DeliveryEnd::Stale, &reason).await?;
+            self.finish(&numbers, DeliveryEnd::Stale, &reason).await?;
         }
         Ok(fresh)
     }
@@ -312,14 +313,13 @@ impl Sender {
         part: &Part,
     ) -> Result<Next, pricemonitor_store::Error> {
         let (name, at) = (self.channel.name(), (self.clock)());
-        let Message { ids, attempts, .. } = message;
+        let Message { numbers, attempts, .. } = message;
         match &sent.outcome {
             Outcome::Delivered { message_id } => {
-                let following = following.map_or(&[][..], |following| &following.ids);
+                let following = following.map_or(&[][..], |following| &following.numbers);
                 let message_id = message_id.as_deref();
-                let open =
-                    self.database.delivered(&self.monitor, name, ids, message_id, following, at).await?;
-                self.count("ok", ids.len());
+                let open = self.database.delivered(name, numbers, message_id, following, at).await?;
+                self.count("ok", numbers.len());
                 self.health.well(part);
                 if open < following.len() as u64 {
                     // Somebody else has told those.
@@ -328,21 +328,21 @@ impl Sender {
             }
             Outcome::Refused { reason } => {
                 tracing::warn!(channel = name, "the channel refuses the message: {reason}");
-                self.finish(ids, DeliveryEnd::Refused, reason).await?;
+                self.finish(numbers, DeliveryEnd::Refused, reason).await?;
             }
             Outcome::Gone { reason } => {
                 tracing::error!(channel = name, "the channel is gone and is not used any more: {reason}");
                 self.health.ill(part, format!("gone, not used any more: {reason}"));
-                self.finish(ids, DeliveryEnd::Gone, reason).await?;
+                self.finish(numbers, DeliveryEnd::Gone, reason).await?;
                 return Ok(Next::End);
             }
             Outcome::Retry { reason } | Outcome::Ambiguous { reason } if next.give_up => {
                 tracing::error!(channel = name, "given up after {} attempts: {reason}", attempts + 1);
                 self.health.ill(part, reason.clone());
-                self.finish(ids, DeliveryEnd::Refused, &format!("given up: {reason}")).await?;
+                self.finish(numbers, DeliveryEnd::Refused, &format!("given up: {reason}")).await?;
             }
-            Outcome::Retry { reason } => self.again(ids, reason, next.at, false, part).await?,
-            Outcome::Ambiguous { reason } => self.again(ids, reason, next.at, true, part).await?,
+            Outcome::Retry { reason } => self.again(numbers, reason, next.at, false, part).await?,
+            Outcome::Ambiguous { reason } => self.again(numbers, reason, next.at, true, part).await?,
         }
         // No longer than any pause can be, wherever the clock was set between the two looks at it.
         let pause = next.at.since(at).min(LONGEST_PAUSE);
@@ -351,7 +351,7 @@ impl Sender {
 
     async fn again(
         &self,
-        ids: &[AlertId],
+        numbers: &[i64],
         reason: &str,
         at: Time,
         ambiguous: bool,
@@ -361,20 +361,20 @@ impl Sender {
         if self.health.ill(part, reason) {
             tracing::warn!(channel = name, "not delivered, tried again later: {reason}");
         }
-        self.database.failed(&self.monitor, name, ids, reason, at, ambiguous).await?;
-        self.count(if ambiguous { "ambiguous" } else { "retried" }, ids.len());
+        self.database.failed(name, numbers, reason, at, ambiguous).await?;
+        self.count(if ambiguous { "ambiguous" } else { "retried" }, numbers.len());
         Ok(())
     }
 
     async fn finish(
         &self,
-        ids: &[AlertId],
+        numbers: &[i64],
         end: DeliveryEnd,
         reason: &str,
     ) -> Result<(), pricemonitor_store::Error> {
         let name = self.channel.name();
-        self.database.finish(&self.monitor, name, ids, end, reason, (self.clock)()).await?;
-        self.count(end.as_str(), ids.len());
+        self.database.finish(name, numbers, end, reason, (self.clock)()).await?;
+        self.count(end.as_str(), numbers.len());
         Ok(())
     }
 
