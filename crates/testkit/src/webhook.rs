@@ -1,6 +1,6 @@
 //! A webhook receiver that remembers everything and can misbehave.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,6 +64,8 @@ pub struct Receiver {
 
 struct Shared {
     received: Mutex<Vec<Received>>,
+    /// Connections stay open for the next request.
+    keeps: bool,
     stopped: AtomicBool,
     script: Box<Script>,
 }
@@ -77,6 +79,16 @@ impl Receiver {
         Receiver::start_at(Ipv4Addr::LOCALHOST, script)
     }
 
+    /// As [`Receiver::start`], with connections that stay open for the next request, as those of real servers do.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn keeping_connections(
+        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Result<Receiver> {
+        Receiver::listening(Ipv4Addr::LOCALHOST, true, script)
+    }
+
     /// As [`Receiver::start`], at another address of this machine.
     ///
     /// # Errors
@@ -85,10 +97,19 @@ impl Receiver {
         address: Ipv4Addr,
         script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
     ) -> Result<Receiver> {
+        Receiver::listening(address, false, script)
+    }
+
+    fn listening(
+        address: Ipv4Addr,
+        keeps: bool,
+        script: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+    ) -> Result<Receiver> {
         let socket = TcpListener::bind((address, 0)).with_context(|| format!("listening at {address}"))?;
         let address = socket.local_addr()?;
         let shared = Arc::new(Shared {
             received: Mutex::new(Vec::new()),
+            keeps,
             stopped: AtomicBool::new(false),
             script: Box::new(script),
         });
@@ -143,21 +164,48 @@ fn listen(socket: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(Duration::from_secs(10)))?;
-    let request = read(&mut BufReader::new(stream.take(16 << 20)))?;
-    let request = {
-        let mut received = shared.received.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = Received { number: received.len(), ..request };
-        received.push(request.clone());
-        request
-    };
-    match (shared.script)(&request) {
-        Answer::Drop => {}
-        Answer::Torn(bytes) => {
-            let mut writer = stream;
-            writer.write_all(bytes.as_bytes())?;
+    let mut reader = BufReader::new(stream);
+    while comes(&mut reader, shared)? {
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let request = read(&mut reader.by_ref().take(16 << 20))?;
+        let request = {
+            let mut received = shared.received.lock().unwrap_or_else(PoisonError::into_inner);
+            let request = Received { number: received.len(), ..request };
+            received.push(request.clone());
+            request
+        };
+        let answer = (shared.script)(&request);
+        let closes = !(shared.keeps && matches!(answer, Answer::Reply(..)));
+        reply(stream, shared, answer, closes)?;
+        if closes {
+            break;
         }
+    }
+    Ok(())
+}
+
+/// Whether another request begins, before the other side closes the connection or the receiver goes.
+fn comes(reader: &mut BufReader<&TcpStream>, shared: &Shared) -> Result<bool> {
+    reader.get_ref().set_read_timeout(Some(Duration::from_millis(100)))?;
+    loop {
+        match reader.fill_buf() {
+            Ok(bytes) => return Ok(!bytes.is_empty()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if shared.stopped.load(Ordering::SeqCst) {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn reply(mut stream: &TcpStream, shared: &Shared, answer: Answer, closes: bool) -> Result<()> {
+    match answer {
+        Answer::Drop => {}
+        Answer::Torn(bytes) => stream.write_all(bytes.as_bytes())?,
         Answer::Hang(time) => {
             let end = Instant::now() + time;
             while Instant::now() < end && !shared.stopped.load(Ordering::SeqCst) {
@@ -165,15 +213,17 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Result<()> {
             }
         }
         Answer::Reply(status, headers, body) => {
-            let mut head = format!("HTTP/1.1 {status} Scripted\r\nConnection: close\r\n");
+            let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
+            if closes {
+                head += "Connection: close\r\n";
+            }
             if status != 204 {
                 head += &format!("Content-Length: {}\r\n", body.len());
             }
             for (name, value) in headers {
                 head += &format!("{name}: {value}\r\n");
             }
-            let mut writer = stream;
-            writer.write_all(format!("{head}\r\n{body}").as_bytes())?;
+            stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
         }
     }
     Ok(())
@@ -236,6 +286,24 @@ mod tests {
             received.iter().map(|request| (request.id.as_deref().unwrap(), request.body.as_str())).collect();
         assert_eq!(seen, [("a", "one"), ("a", "one"), ("a", "one"), ("b", "two")]);
         assert_eq!(received[0].path, "/hook");
+    }
+
+    #[test]
+    fn one_that_keeps_connections_takes_several_requests_on_one_and_still_goes_at_once() {
+        let receiver = Receiver::keeping_connections(|_| Answer::status(200)).unwrap();
+        let mut stream = BufReader::new(TcpStream::connect(receiver.address).unwrap());
+        for body in ["one", "two"] {
+            write!(stream.get_mut(), "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n{body}").unwrap();
+            let mut lines = String::new();
+            while !lines.ends_with("\r\n\r\n") {
+                assert!(stream.read_line(&mut lines).unwrap() > 0, "{lines}");
+            }
+            assert_eq!(lines, "HTTP/1.1 200 Scripted\r\nContent-Length: 0\r\n\r\n");
+        }
+        assert_eq!(receiver.received().iter().map(|one| &*one.body).collect::<Vec<_>>(), ["one", "two"]);
+        let begun = Instant::now();
+        drop(receiver);
+        assert!(begun.elapsed() < Duration::from_secs(5), "somebody still listens to the open connection");
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub struct Options {
     /// Another address of this machine at which there is a plain listener as well, for clients that cannot
     /// reach the loopback address.
     pub also_at: Option<Ipv4Addr>,
-    /// Whether Java compiles for a long run, as a bench needs it, instead of for a quick start. A start
-    /// then takes twice the processor time: 4 s for 2 s.
+    /// Whether Java is as Kafka's own scripts start it, as a bench needs it, instead of made for a quick start. A start
+    /// then takes twice the processor time, 4 s for 2 s, and 1 GiB of memory.
     pub long_run: bool,
 }
 
@@ -59,14 +59,31 @@ pub struct Kafka {
     secure: Option<Secure>,
     proxy: Option<Proxy>,
     outer: Option<SocketAddrV4>,
-    compiler: Compiler,
+    java: Java,
 }
 
-/// Java's compilers: the second one makes faster code, at a cost that short runs do not earn back.
+/// What Java is made for.
 #[derive(Clone, Copy, Debug)]
-enum Compiler {
+enum Java {
+    /// A short run in little memory: the second compiler makes faster code, at a cost that such a run does not earn back.
     Quick,
-    Both,
+    /// A long run, with memory and collector of Kafka's own scripts (`kafka-server-start.sh`, `kafka-run-class.sh`). In
+    /// 256 MiB a broker under load stands still for 0.1 s every few seconds, to collect all of it at once.
+    Long,
+}
+
+impl Java {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Java::Quick => &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
+            Java::Long => &[
+                "-XX:+UseG1GC",
+                "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35",
+                "-XX:+ExplicitGCInvokesConcurrent",
+            ],
+        }
+    }
 }
 
 impl Kafka {
@@ -89,9 +106,9 @@ impl Kafka {
         place.write("server.properties", properties)?;
         place.write("log4j2.properties", properties::LOG)?;
         format(&place, secure.as_ref())?;
-        let compiler = if options.long_run { Compiler::Both } else { Compiler::Quick };
-        let server = launch(&place, compiler)?;
-        let mut kafka = Kafka { server, place, port, secure, proxy, outer, compiler };
+        let java = if options.long_run { Java::Long } else { Java::Quick };
+        let server = launch(&place, java)?;
+        let mut kafka = Kafka { server, place, port, secure, proxy, outer, java };
         kafka.wait_until_ready()?;
         if let Some(proxy) = &kafka.proxy {
             proxy.aim(behind);
@@ -166,7 +183,7 @@ impl Kafka {
     /// As for [`Kafka::start`].
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        self.server = launch(&self.place, self.compiler)?;
+        self.server = launch(&self.place, self.java)?;
         self.wait_until_ready()
     }
 
@@ -177,7 +194,7 @@ impl Kafka {
     /// # Errors
     /// When it fails or takes longer than 90 s; the message holds what it wrote.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> Result<String> {
-        let mut tool = java(&self.place, "128m", Compiler::Quick)?;
+        let mut tool = java(&self.place, "128m", Java::Quick)?;
         tool.arg(whole_name(class)).args(arguments);
         run(&mut tool, class, Stdio::null())
     }
@@ -187,7 +204,7 @@ impl Kafka {
     /// # Errors
     /// As for [`Kafka::tool`].
     pub fn feed(&self, class: &str, arguments: &[&str], input: &str) -> Result<String> {
-        let mut tool = java(&self.place, "128m", Compiler::Quick)?;
+        let mut tool = java(&self.place, "128m", Java::Quick)?;
         tool.arg(whole_name(class)).args(arguments);
         // A file without a name, so that two may be fed at a time.
         let mut file = tempfile::tempfile().context("making the input of a tool")?;
@@ -209,40 +226,36 @@ fn whole_name(class: &str) -> String {
 }
 
 /// Java with Kafka's class path and the flags that all its programs share.
-fn java(place: &Place, heap: &str, compiler: Compiler) -> Result<Command> {
+fn java(place: &Place, heap: &str, made_for: Java) -> Result<Command> {
     let lib = KAFKA.provided()?.join("lib");
     let mut java = command("java", None);
-    if let Compiler::Quick = compiler {
-        java.arg("-XX:TieredStopAtLevel=1");
-    }
+    java.args(made_for.arguments());
     // Loaded classes come from the archive that provisioning made, where there is one. The JVM's own
     // warnings (of an archive made by another Java) would go to standard output.
     // Native libraries are unpacked where they go with the server, however it ends.
     java.arg(joined("-Djava.io.tmpdir=", place.path()));
-    java.args([
-        "-XX:+UseSerialGC",
-        "-XX:-UsePerfData",
-        "-Xlog:disable",
-        "-Xlog:all=error:stderr",
-        "-Xshare:auto",
-    ])
-    .arg(joined("-XX:SharedArchiveFile=", &lib.join("classes.jsa")))
-    .arg(format!("-Xmx{heap}"))
-    .arg(joined("-Dlog4j2.configurationFile=", &place.at("log4j2.properties")))
-    .arg("-cp")
-    .arg(lib.join("*"));
+    java.args(["-XX:-UsePerfData", "-Xlog:disable", "-Xlog:all=error:stderr", "-Xshare:auto"])
+        .arg(joined("-XX:SharedArchiveFile=", &lib.join("classes.jsa")))
+        .arg(format!("-Xmx{heap}"))
+        .arg(joined("-Dlog4j2.configurationFile=", &place.at("log4j2.properties")))
+        .arg("-cp")
+        .arg(lib.join("*"));
     Ok(java)
 }
 
-fn launch(place: &Place, compiler: Compiler) -> Result<Server> {
-    let mut broker = java(place, "256m", compiler)?;
+fn launch(place: &Place, made_for: Java) -> Result<Server> {
+    let heap = match made_for {
+        Java::Quick => "256m",
+        Java::Long => "1g",
+    };
+    let mut broker = java(place, heap, made_for)?;
     broker.arg("kafka.Kafka").arg(place.at("server.properties"));
     Server::start("Kafka", broker, &place.at("log"))
 }
 
 /// Prepares the data folder, as a KRaft node needs it before its first start.
 fn format(place: &Place, secure: Option<&Secure>) -> Result<()> {
-    let mut tool = java(place, "128m", Compiler::Quick)?;
+    let mut tool = java(place, "128m", Java::Quick)?;
     tool.args(["kafka.tools.StorageTool", "format", "--cluster-id", &cluster_id(), "--config"])
         .arg(place.at("server.properties"))
         .args(secure.map(Secure::format_arguments).unwrap_or_default());
