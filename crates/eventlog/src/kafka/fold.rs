@@ -19,8 +19,8 @@ use super::stall::{self, Stall};
 use super::transaction::Transactions;
 use crate::{Error, Fold, Member, Out, Restored, Result, Stop, Topic};
 
-/// Growth of batches under backlog.
-const GROWTH: usize = 2;
+/// Growth of batches under backlog: 8,000 for 5,000 records. With 10,000 it is hardly faster and takes 5 MiB more.
+const GROWTH: (usize, usize) = (8, 5);
 /// Wait after a transaction that may succeed later.
 pub(super) const AGAIN: Duration = Duration::from_millis(200);
 
@@ -126,9 +126,8 @@ impl<F: Fold> Folding<'_, F> {
                 continue;
             }
             collected?;
-            let full = messages.len() >= most;
-            most = if full { most * 2 } else { most / 2 }
-                .clamp(self.log.options.batch_records, self.log.options.batch_records * GROWTH);
+            let (full, usual) = (messages.len() >= most, self.log.options.batch_records);
+            most = if full { most * 2 } else { most / 2 }.clamp(usual, usual * GROWTH.0 / GROWTH.1);
             let changes = membership.changes();
             for change in changes {
                 self.rebalance(membership, change)?;
