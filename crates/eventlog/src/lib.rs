@@ -6,9 +6,9 @@
 //!
 //! Beside them [`EventLog::scan`] and [`EventLog::put`] look at a log and put records back, for the tools of operators.
 //!
-//! Two engines stand behind one interface: `embedded` (one SQLite file, one process, one machine)
-//! and, for a cluster, Apache Kafka; [`Log`] is either, for programs that choose when they start. Everything is synchronous; a worker gives the engine one OS
-//! thread, and the engine calls the worker's code, because revocation and abort happen inside polling.
+//! Two engines stand behind one interface: `embedded` (one SQLite file, one process, one machine) and, for a cluster,
+//! Apache Kafka; [`Log`] is either, for programs that choose when they start. Everything is synchronous; a worker gives
+//! the engine one OS thread, and the engine calls the worker's code, because revocation and abort happen inside polling.
 //!
 //! # Guarantees
 //! - Records of one partition are read in the order they were appended, each exactly once per
@@ -17,6 +17,7 @@
 //! - A worker that lost its partition cannot write any more (fencing).
 
 mod any;
+mod error;
 mod interface;
 mod layout;
 mod observer;
@@ -28,9 +29,10 @@ pub mod embedded;
 pub mod kafka;
 
 pub use any::{Log, LogAppender};
+pub use error::{Error, Result};
 pub use interface::{
-    Append, Appended, Appending, Batch, Ends, Entry, Error, EventLog, Fold, LogStatus, Member, Ownership,
-    PartitionLag, Position, Record, Restored, Result, Sink, Topic, Write,
+    Append, Appended, Appending, Batch, Ends, Entry, EventLog, Fold, LogStatus, Member, Ownership,
+    PartitionLag, Position, Record, Restored, Sink, Topic, Write,
 };
 pub use layout::Layout;
 pub(crate) use layout::{LARGEST, LARGEST_BATCH};

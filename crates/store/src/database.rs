@@ -123,60 +123,63 @@ impl Database {
     /// sending and writing down shows as [`Pending::maybe_sent`](crate::Pending::maybe_sent). Tells how many of them
     /// still have to be told; for others nothing is noted.
     ///
-    /// Here and below, `alerts` are [numbers](crate::Pending::number): whatever is written for each message is found
-    /// without a look at the alerts themselves.
+    /// `numbers` are those of [`Pending`](crate::Pending): what is written for each message is found without a look at the
+    /// alerts themselves.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn attempting(&self, channel: &str, alerts: &[i64], now: Time) -> Result<u64> {
-        on!(self, short, db => db.attempting(channel, alerts, now))
+    pub async fn attempting(&self, channel: &str, numbers: &[i64], now: Time) -> Result<u64> {
+        on!(self, short, db => db.attempting(channel, numbers, now))
     }
 
-    /// Notes that these alerts arrived, with the channel's id of the message where it gave one, and in the same step
+    /// Notes that these alerts, by their [numbers](crate::Pending::number), arrived, with the channel's id of the message where it gave one, and in the same step
     /// that those of the `next` message, perhaps none, are about to be sent; tells how many of those still have to be told,
-    /// as [`Database::attempting`] does.
+    /// as [`Database::attempting`] does. Of those that were not attempted nothing is noted.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn delivered(
         &self,
         channel: &str,
-        alerts: &[i64],
+        numbers: &[i64],
         message_id: Option<&str>,
         next: &[i64],
         now: Time,
     ) -> Result<u64> {
-        on!(self, short, db => db.delivered(channel, alerts, message_id, next, now))
+        on!(self, short, db => db.delivered(channel, numbers, message_id, next, now))
     }
 
-    /// Notes that an attempt failed and when the next one is due. `ambiguous`: it may have arrived.
+    /// Notes that an attempt with these alerts, by their [numbers](crate::Pending::number), failed and when the next one is
+    /// due. `ambiguous`: it may have arrived.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn failed(
         &self,
         channel: &str,
-        alerts: &[i64],
+        numbers: &[i64],
         reason: &str,
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        on!(self, short, db => db.failed(channel, alerts, reason, next_attempt, ambiguous))
+        on!(self, short, db => db.failed(channel, numbers, reason, next_attempt, ambiguous))
     }
 
-    /// Notes that these alerts will not be told any more. They stay on the page.
+    /// Notes that these alerts, by their [numbers](crate::Pending::number), will not be told any more. They stay on the
+    /// page. Of those that were not [attempted](Database::attempting) nothing is noted, unless they are
+    /// [stale](DeliveryEnd::Stale).
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn finish(
         &self,
         channel: &str,
-        alerts: &[i64],
+        numbers: &[i64],
         end: DeliveryEnd,
         reason: &str,
         now: Time,
     ) -> Result<()> {
-        on!(self, short, db => db.finish(channel, alerts, end, reason, now))
+        on!(self, short, db => db.finish(channel, numbers, end, reason, now))
     }
 
     /// Takes or renews the right to send on a channel for `ttl` milliseconds from now. `false`: another owner

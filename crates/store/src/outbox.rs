@@ -11,7 +11,8 @@ pub(crate) const LONGEST_WAIT: Millis = 61 * 60 * 1_000;
 /// An alert that a channel has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// By which the database knows it: later ones have higher numbers.
+    /// By which the database knows it (`seq` of `price_drop_alerts`); not used twice, unless the database is put back to
+    /// an earlier state.
     pub number: i64,
     /// The alert.
     pub alert: Alert<'static>,

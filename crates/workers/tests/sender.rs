@@ -46,6 +46,7 @@ impl Channel for Hook {
         }
         if let Some(database) = &self.other {
             let told = numbers(database, &["2", "3"]).await;
+            database.attempting("hook", &told, now()).await.unwrap();
             database.delivered("hook", &told, None, &[], now()).await.unwrap();
         }
         let outcome = Outcome::Delivered { message_id: None };
@@ -289,6 +290,7 @@ async fn an_attempt_that_a_wrong_clock_put_a_year_ahead_is_made_now() {
     let bench = Bench::new(1).await;
     let year = now().plus(365 * 86_400_000);
     let alerts = numbers(&bench.database, &["0"]).await;
+    assert_eq!(bench.database.attempting("hook", &alerts, now()).await.unwrap(), 1);
     bench.database.failed("hook", &alerts, "503", year, false).await.unwrap();
     let task = bench.start(&Hook::default());
     until("it", async || bench.deliveries().await[0].state == "ok").await;
@@ -304,6 +306,7 @@ async fn the_longest_pause_of_a_channel_is_waited_for_by_the_outbox() {
     let asked = Sent { taken: 1, outcome, pause: Some(Duration::from_secs(86_400)), pause_all: false };
     let next = Pacer::default().after(&asked, 400, at, 1.0);
     assert_eq!(next.at, at.plus(LONGEST_PAUSE));
+    assert_eq!(bench.database.attempting("hook", &alerts, at).await.unwrap(), 1);
     bench.database.failed("hook", &alerts, "429", next.at, false).await.unwrap();
     assert!(bench.database.due(&id, "hook", at, 10).await.unwrap().pending.is_empty());
     assert_eq!(bench.database.due(&id, "hook", next.at, 10).await.unwrap().pending.len(), 1);

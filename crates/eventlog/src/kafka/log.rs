@@ -21,7 +21,7 @@ use crate::{
 /// Settings of the loops.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Records in a transaction or batch (5,000). Under backlog a fold takes up to twice as many, a sink eight times.
+    /// Records in a transaction or batch (5,000). Under backlog a fold takes up to 1.6 times as many, a sink eight times.
     pub batch_records: usize,
     /// How long a batch is collected at most (50 ms).
     pub linger: Duration,

@@ -141,7 +141,9 @@ pub(crate) async fn chore<T>(call: impl Future<Output = Result<T>>) -> Result<T>
 }
 
 async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    let done = tokio::time::timeout(limit, call).await;
+    // On the heap: what sqlx keeps of a connection that it may have to make is some 100 KB, and whoever calls several of
+    // these would have all of them on its stack.
+    let done = tokio::time::timeout(limit, Box::pin(call)).await;
     done.unwrap_or_else(|_| {
         Err(Error::Busy(format!("the database gave no answer within {} s", limit.as_secs())))
     })

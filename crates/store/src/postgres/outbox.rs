@@ -10,8 +10,13 @@ use super::values::{Stamp, stored};
 use crate::error::Result;
 use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unreadable};
 
-/// The deliveries of some alerts (`$2`) on one channel that are still open.
-const OPEN: &str = "channel = $1 AND alert = ANY($2) AND state = 'pending'";
+/// The deliveries of some alerts (`$2`) on one channel that are still open. What is asked of the state is not what the
+/// index of those that wait promises: before PostgreSQL 18, and with statistics of an empty outbox, that index is walked
+/// whole for each message, instead of one look into the primary key.
+const OPEN: &str = "channel = $1 AND alert = ANY($2) AND coalesce(state, '') = 'pending'";
+/// Those with which a message was sent. Whoever sends has noted it before; where that is not so, the database was put back
+/// to an earlier state, and the number is another alert's now, which nobody was told of.
+const SENT: &str = "channel = $1 AND alert = ANY($2) AND coalesce(state, '') = 'pending' AND under_way = 1";
 /// A message with them is about to be sent, at `$3`. One that was under way already may have arrived.
 const UNDER_WAY: &str =
     "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = $3";
@@ -66,8 +71,10 @@ impl Postgres {
     }
 
     pub(crate) async fn attempting(&self, channel: &str, alerts: &[i64], now: Time) -> Result<u64> {
-        let set = format!("{UNDER_WAY} WHERE $4::text IS NULL AND $5 = 0 AND");
-        self.settle(&set, channel, alerts, (now, None, false)).await
+        // Every statement takes all parameters.
+        let sql =
+            format!("UPDATE alert_deliveries SET {UNDER_WAY} WHERE $4::text IS NULL AND $5 = 0 AND {OPEN}");
+        self.settle(&sql, channel, alerts, (now, None, false)).await
     }
 
     pub(crate) async fn delivered(
@@ -81,9 +88,9 @@ impl Postgres {
         // One round trip and one commit for each message: this is what a busy channel waits for.
         let done = sqlx::query(sqlx::AssertSqlSafe(format!(
             "WITH arrived AS (
-                 UPDATE alert_deliveries SET state = 'ok', attempts = attempts + 1 - under_way, under_way = 0,
-                     reason = NULL, finished_at = $3, message_id = $4
-                 WHERE {OPEN})
+                 UPDATE alert_deliveries SET state = 'ok', under_way = 0, reason = NULL, finished_at = $3,
+                     message_id = $4
+                 WHERE {SENT})
              UPDATE alert_deliveries SET {UNDER_WAY} WHERE {}",
             OPEN.replace("$2", "$5")
         )))
@@ -106,9 +113,11 @@ impl Postgres {
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = $3, reason = $4,
-                   maybe_sent = maybe_sent + $5 WHERE";
-        self.settle(set, channel, alerts, (next_attempt, Some(reason), ambiguous)).await.map(drop)
+        let sql = format!(
+            "UPDATE alert_deliveries SET under_way = 0, next_attempt = $3, reason = $4, maybe_sent = maybe_sent + $5
+             WHERE {SENT}"
+        );
+        self.settle(&sql, channel, alerts, (next_attempt, Some(reason), ambiguous)).await.map(drop)
     }
 
     pub(crate) async fn finish(
@@ -120,33 +129,28 @@ impl Postgres {
         now: Time,
     ) -> Result<()> {
         // What is stale was not tried; what is refused or gone was.
-        let set = match end {
-            DeliveryEnd::Stale => {
-                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = $3,
-                 reason = $4 WHERE $5 = 0 AND"
-            }
-            DeliveryEnd::Refused => {
-                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $3,
-                 reason = $4 WHERE $5 = 0 AND"
-            }
-            DeliveryEnd::Gone => {
-                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = $3,
-                 reason = $4 WHERE $5 = 0 AND"
-            }
+        let (maybe_sent, which) = match end {
+            DeliveryEnd::Stale => ("maybe_sent + under_way", OPEN),
+            DeliveryEnd::Refused | DeliveryEnd::Gone => ("maybe_sent", SENT),
         };
-        self.settle(set, channel, alerts, (now, Some(reason), false)).await.map(drop)
+        let sql = format!(
+            "UPDATE alert_deliveries SET state = '{}', maybe_sent = {maybe_sent}, under_way = 0, finished_at = $3,
+                 reason = $4
+             WHERE $5 = 0 AND {which}",
+            end.as_str()
+        );
+        self.settle(&sql, channel, alerts, (now, Some(reason), false)).await.map(drop)
     }
 
-    /// Changes the open deliveries of `alerts`: `set` is one of the texts in this file, with `$3` to `$5` for
-    /// the values.
+    /// Changes deliveries of `alerts` by one of the statements in this file, with `$3` to `$5` for the values.
     async fn settle(
         &self,
-        set: &str,
+        sql: &str,
         channel: &str,
         alerts: &[i64],
         (time, text, ambiguous): (Time, Option<&str>, bool),
     ) -> Result<u64> {
-        let done = sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE alert_deliveries SET {set} {OPEN}")))
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()))
             .bind(channel)
             .bind(alerts)
             .bind(Stamp(time))

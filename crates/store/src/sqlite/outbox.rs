@@ -10,13 +10,16 @@ use crate::outbox::{DeliveryEnd, Due, LONGEST_WAIT, Pending, PendingCount, Unrea
 
 /// The deliveries of some alerts (`?2`, JSON) on one channel that are still open.
 const OPEN: &str = "channel = ?1 AND alert IN (SELECT value FROM json_each(?2)) AND state = 'pending'";
-/// A message with them is about to be sent, at `?3`. One that was under way already may have arrived.
+/// A message with them is about to be sent, at `?3`. One that was under way already may have arrived. Every statement
+/// takes all parameters.
 const UNDER_WAY: &str =
     "attempts = attempts + 1, maybe_sent = maybe_sent + under_way, under_way = 1, attempted_at = ?3
      WHERE ?4 IS NULL AND ?5 = 0 AND";
 const UNWRITTEN: &str = "cannot write down a delivery";
 
 /// Changes the open deliveries of `alerts`: `set` is one of the texts in this file, with `?3` to `?5` for the `values`.
+/// Ends of a message say `under_way = 1 AND`: whoever sends has noted it before; where that is not so, the file was put
+/// back to an earlier state, and the number is another alert's now.
 async fn settle(
     database: impl sqlx::SqliteExecutor<'_>,
     set: &str,
@@ -94,8 +97,8 @@ impl Sqlite {
         next: &[i64],
         now: Time,
     ) -> Result<u64> {
-        let arrived = "state = 'ok', attempts = attempts + 1 - under_way, under_way = 0, reason = NULL,
-                       finished_at = ?3, message_id = ?4 WHERE ?5 = 0 AND";
+        let arrived = "state = 'ok', under_way = 0, reason = NULL, finished_at = ?3, message_id = ?4
+                       WHERE ?5 = 0 AND under_way = 1 AND";
         let mut tx = self.begin().await?;
         settle(&mut *tx, arrived, channel, alerts, (now.millis(), message_id, false)).await?;
         let mut open = 0;
@@ -114,8 +117,8 @@ impl Sqlite {
         next_attempt: Time,
         ambiguous: bool,
     ) -> Result<()> {
-        let set = "attempts = attempts + 1 - under_way, under_way = 0, next_attempt = ?3, reason = ?4,
-                   maybe_sent = maybe_sent + ?5 WHERE";
+        let set = "under_way = 0, next_attempt = ?3, reason = ?4, maybe_sent = maybe_sent + ?5
+                   WHERE under_way = 1 AND";
         self.settle(set, channel, alerts, (next_attempt.millis(), Some(reason), ambiguous)).await.map(drop)
     }
 
@@ -128,21 +131,16 @@ impl Sqlite {
         now: Time,
     ) -> Result<()> {
         // What is stale was not tried; what is refused or gone was.
-        let set = match end {
-            DeliveryEnd::Stale => {
-                "state = 'stale', maybe_sent = maybe_sent + under_way, under_way = 0, finished_at = ?3,
-                 reason = ?4 WHERE ?5 = 0 AND"
-            }
-            DeliveryEnd::Refused => {
-                "state = 'refused', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?3,
-                 reason = ?4 WHERE ?5 = 0 AND"
-            }
-            DeliveryEnd::Gone => {
-                "state = 'gone', attempts = attempts + 1 - under_way, under_way = 0, finished_at = ?3,
-                 reason = ?4 WHERE ?5 = 0 AND"
-            }
+        let (maybe_sent, which) = match end {
+            DeliveryEnd::Stale => ("maybe_sent + under_way", ""),
+            DeliveryEnd::Refused | DeliveryEnd::Gone => ("maybe_sent", "under_way = 1 AND"),
         };
-        self.settle(set, channel, alerts, (now.millis(), Some(reason), false)).await.map(drop)
+        let set = format!(
+            "state = '{}', maybe_sent = {maybe_sent}, under_way = 0, finished_at = ?3, reason = ?4
+             WHERE ?5 = 0 AND {which}",
+            end.as_str()
+        );
+        self.settle(&set, channel, alerts, (now.millis(), Some(reason), false)).await.map(drop)
     }
 
     async fn settle(

@@ -5,6 +5,7 @@ mod fence;
 mod lease;
 mod lost;
 mod months;
+mod plans;
 mod roles;
 mod secure;
 mod server;

@@ -37,6 +37,8 @@ macro_rules! conformance {
             alerts_whose_acceptance_was_not_answered_are_accepted_once,
             what_is_due_is_the_alert_as_it_was,
             a_delivery_ends_once,
+            the_end_of_a_message_that_nobody_was_about_to_send_is_not_written,
+            equal_names_of_channels_of_two_monitors_are_two_channels,
             an_arrival_and_the_attempt_that_follows_it_are_written_in_one_step,
             a_failed_attempt_comes_back_when_its_time_has_come,
             a_crash_between_sending_and_writing_down_is_known,

@@ -158,6 +158,9 @@ pub async fn a_delivery_ends_once<B: Bed>() {
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"]), (3, &["a"]), (4, &["a"])], 4).await;
     let number = |n: i64| vec![n];
+    for n in [1, 3, 4] {
+        assert_eq!(db.attempting("a", &number(n), START).await.unwrap(), 1);
+    }
     db.delivered("a", &number(1), Some("msg-1"), &[], START).await.unwrap();
     db.finish("a", &number(2), DeliveryEnd::Stale, "too old", START).await.unwrap();
     db.finish("a", &number(3), DeliveryEnd::Refused, "400: no", START).await.unwrap();
@@ -184,17 +187,53 @@ pub async fn a_delivery_ends_once<B: Bed>() {
     assert!(db.pending_counts(&m).await.unwrap().is_empty());
 }
 
+/// A database that was put back to an earlier state may give the same numbers to other alerts.
+pub async fn the_end_of_a_message_that_nobody_was_about_to_send_is_not_written<B: Bed>() {
+    let place = place::<B>().await;
+    let db = &place.db;
+    let mut claim = claim(db).await;
+    accept(db, &mut claim, &[(1, &["a"])], 1).await;
+    assert_eq!(db.delivered("a", &[1], Some("msg-1"), &[], START).await.unwrap(), 0);
+    db.failed("a", &[1], "503", START.plus(5_000), true).await.unwrap();
+    db.finish("a", &[1], DeliveryEnd::Refused, "400: no", START).await.unwrap();
+    db.finish("a", &[1], DeliveryEnd::Gone, "404", START).await.unwrap();
+    assert_eq!(states(db).await, [("pending".to_owned(), 0, None)]);
+    assert_eq!(due(db, "a", START).await, [1]);
+}
+
+/// Channels are named by people: two monitors may call theirs the same.
+pub async fn equal_names_of_channels_of_two_monitors_are_two_channels<B: Bed>() {
+    let place = place::<B>().await;
+    let db = &place.db;
+    let mut one = claim(db).await;
+    accept(db, &mut one, &[(1, &["a"])], 1).await;
+    let other = monitor("other");
+    db.register(&other, Duration::from_secs(3600), START).await.unwrap();
+    let mut two = db.claim(&other, "alerts", 0).await.unwrap();
+    let theirs =
+        Alert { id: AlertId::stored("theirs"), monitor: other.as_str().to_owned().into(), ..alert(1) };
+    db.accept_alerts(&mut two, LIFE, 0, &[(theirs.clone(), vec!["a".to_owned()])], 1, START).await.unwrap();
+    let found = db.due(&other, "a", START, 10).await.unwrap().pending;
+    assert_eq!(found.iter().map(|one| one.alert.id.as_str()).collect::<Vec<_>>(), ["theirs"]);
+    assert_eq!(db.attempting("a", &[found[0].number], START).await.unwrap(), 1);
+    db.delivered("a", &[found[0].number], None, &[], START).await.unwrap();
+    assert!(db.due(&other, "a", START, 10).await.unwrap().pending.is_empty());
+    assert_eq!(due(db, "a", START).await, [1], "the other monitor's still waits");
+}
+
 pub async fn a_failed_attempt_comes_back_when_its_time_has_come<B: Bed>() {
     let (place, m) = (place::<B>().await, monitor("m"));
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a", "b"])], 1).await;
     let numbers = [1];
+    db.attempting("a", &numbers, START).await.unwrap();
     db.failed("a", &numbers, "503", START.plus(5_000), false).await.unwrap();
     assert!(due(db, "a", START.plus(4_999)).await.is_empty());
     assert_eq!(due(db, "b", START).await, [1], "the other channel does not wait");
     let pending = db.due(&m, "a", START.plus(5_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (1, false));
+    db.attempting("a", &numbers, START.plus(5_000)).await.unwrap();
     db.failed("a", &numbers, "no answer", START.plus(6_000), true).await.unwrap();
     let pending = db.due(&m, "a", START.plus(6_000), 10).await.unwrap().pending;
     assert_eq!((pending[0].attempts, pending[0].maybe_sent), (2, true));
@@ -286,6 +325,7 @@ pub async fn an_attempt_that_a_clock_put_far_ahead_is_due_at_once<B: Bed>() {
     let db = &place.db;
     let mut claim = claim(db).await;
     accept(db, &mut claim, &[(1, &["a"]), (2, &["a"])], 2).await;
+    assert_eq!(db.attempting("a", &[1, 2], START).await.unwrap(), 2);
     // The longest pause that a channel may ask for is waited for.
     db.failed("a", &[1], "429", START.plus(3_600_000), false).await.unwrap();
     // A clock that was a year ahead wrote this; it has been set right since.
@@ -307,6 +347,7 @@ pub async fn a_stored_alert_that_cannot_be_read_does_not_hold_up_the_others<B: B
     assert_eq!(found.unreadable[0].id, alert(2).id);
     assert!(found.unreadable[0].reason.starts_with("the stored alert cannot be read: "));
     let numbers = [found.unreadable[0].number];
+    db.attempting("a", &numbers, START).await.unwrap();
     db.finish("a", &numbers, DeliveryEnd::Refused, &found.unreadable[0].reason, START).await.unwrap();
     assert!(db.due(&m, "a", START, 10).await.unwrap().unreadable.is_empty());
     assert_eq!(states(db).await[1].0, "refused", "the page still lists it");

@@ -92,6 +92,7 @@ pub async fn old_alerts_go_but_not_those_somebody_waits_for<B: Bed>() {
         })
         .collect();
     place.db.accept_alerts(&mut claim, LIFE, 0, &alerts, 3, START).await.unwrap();
+    assert_eq!(place.db.attempting("a", &[2], START).await.unwrap(), 1);
     place.db.delivered("a", &[2], None, &[], START).await.unwrap();
     assert_eq!(place.db.maintain(START.plus(HOUR)).await.unwrap().alerts, 0);
     assert_eq!(place.db.maintain(START.plus(HOUR + 1)).await.unwrap().alerts, 2);

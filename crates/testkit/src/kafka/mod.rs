@@ -77,6 +77,7 @@ impl Java {
         match self {
             Java::Quick => &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"],
             Java::Long => &[
+                "-Xms1g",
                 "-XX:+UseG1GC",
                 "-XX:MaxGCPauseMillis=20",
                 "-XX:InitiatingHeapOccupancyPercent=35",

@@ -183,8 +183,8 @@ impl Sender {
         // Written down first: after a crash in between it is known that the message may have arrived.
         let open = self.database.attempting(name, &message.numbers, at).await?;
         if open < message.numbers.len() as u64 {
-            // Somebody else has told them: the channel is not this sender's own any more. Not at once again: if what is
-            // stored is damaged, it is the same again.
+            // Somebody else has told them: the channel is not this sender's own any more. Not at once again, whatever the
+            // reason is.
             course.owned = None;
             return Ok(Next::Wait);
         }
@@ -281,6 +281,7 @@ impl Sender {
                 alert = id.as_str(),
                 "an alert is not sent: {reason}; the page still shows it"
             );
+            self.database.attempting(self.channel.name(), &[number], (self.clock)()).await?;
             self.finish(&[number], DeliveryEnd::Refused, &reason).await?;
         }
         Ok(())
