@@ -1,7 +1,7 @@
 //! Tickets on a cluster: the topics and tables of their names, alerts to a channel, every worker by itself.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pricemonitor_testkit::webhook::{Answer, Receiver};
 use pricemonitor_testkit::{http, wait};
@@ -62,19 +62,36 @@ fn every_price_walks_from_topic_to_topic_to_table_and_every_alert_to_its_channel
         let lags = rest.iter().map(|worker| worker.metric("pricemonitor_consumer_lag_records", &[]));
         (lags.collect::<Vec<f64>>(), fleet.count("alert_deliveries WHERE state = 'pending'"))
     };
-    let all_read = || behind() == (vec![0.0; rest.len()], 0);
+    // For a while: each looks once a second how far it is behind, and what one has just written another may not have seen.
+    let mut since = None;
+    let all_read = || {
+        if behind() != (vec![0.0; rest.len()], 0) {
+            since = None;
+            return false;
+        }
+        since.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(3)
+    };
     wait::until("everything to be read", SOON, all_read).unwrap_or_else(|error| {
         let said = rest.iter().map(|worker| (worker.says(), worker.process.output().all()));
         panic!("{error}: lags and deliveries {:?}, {:#?}", behind(), said.collect::<Vec<_>>())
     });
-    std::thread::sleep(Duration::from_millis(500));
     let (rows, processed) = (fleet.count("price_history"), records("processed_prices"));
     assert_eq!(rows, processed.len() as i64, "rows, and processed events");
     let distinct: BTreeSet<&String> = processed.iter().collect();
     assert_eq!(distinct.len(), processed.len());
     let sent: BTreeSet<String> = stub.received().into_iter().filter_map(|request| request.id).collect();
-    let kept = fleet.rows("SELECT id FROM price_drop_alerts");
-    assert_eq!(sent, kept.into_iter().map(|row| row[0].clone()).collect());
+    let kept = fleet.rows("SELECT id FROM price_drop_alerts").into_iter().map(|row| row[0].clone());
+    let kept: BTreeSet<String> = kept.collect();
+    assert!(
+        sent == kept,
+        "{} were told of {}; the outbox says {:?}",
+        sent.len(),
+        kept.len(),
+        fleet.rows(
+            "SELECT d.state, count(*)::text, min(a.accepted_at)::text, max(a.accepted_at)::text, max(d.finished_at)::text, now()::text
+             FROM alert_deliveries d JOIN price_drop_alerts a ON a.seq = d.alert GROUP BY d.state"
+        )
+    );
     for worker in rest {
         worker.end();
     }
