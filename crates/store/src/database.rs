@@ -132,9 +132,10 @@ impl Database {
         on!(self, short, db => db.attempting(channel, numbers, now))
     }
 
-    /// Notes that these alerts, by their [numbers](crate::Pending::number), arrived, with the channel's id of the message where it gave one, and in the same step
-    /// that those of the `next` message, perhaps none, are about to be sent; tells how many of those still have to be told,
-    /// as [`Database::attempting`] does. Of those that were not attempted nothing is noted.
+    /// Notes that these alerts, by their [numbers](crate::Pending::number), arrived, with the channel's id of the message
+    /// where it gave one, and in the same step that those of the `next` message, perhaps none, are about to be sent; tells
+    /// how many of those still have to be told, as [`Database::attempting`] does. Of arrived ones that were not attempted
+    /// nothing is noted.
     ///
     /// # Errors
     /// When the database cannot be written.
